@@ -1,0 +1,69 @@
+"""BGR <-> luminance, and recomposition of a fused luminance with the visible image's chrominance.
+
+Luminance is BT.601 full range, Y = 0.299 R + 0.587 G + 0.114 B, as OpenCV's BGR2YCrCb (ITU-R BT.601-7).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ivif_core.errors import InputError
+
+
+def check_visible(visible: np.ndarray) -> np.ndarray:
+    """Return `visible` if it is uint8 H×W or H×W×3 (H×W×1 is squeezed).
+
+    Raises:
+        InputError: another dtype or shape.
+    """
+    if not isinstance(visible, np.ndarray) or visible.dtype != np.uint8:
+        raise InputError(f"visible: expected a uint8 array, got {getattr(visible, 'dtype', type(visible).__name__)}")
+    if visible.ndim == 3 and visible.shape[2] == 1:
+        visible = visible[:, :, 0]
+    if visible.ndim not in (2, 3) or (visible.ndim == 3 and visible.shape[2] != 3):
+        raise InputError(f"visible: expected H×W grey or H×W×3 BGR, got shape {visible.shape}")
+    return visible
+
+
+def luminance(visible: np.ndarray) -> np.ndarray:
+    """Luminance of a visible image.
+
+    Args:
+        visible: uint8, H×W×3 BGR or H×W grey (returned as it is).
+
+    Returns:
+        uint8 H×W.
+
+    Raises:
+        InputError: another dtype or shape.
+    """
+    visible = check_visible(visible)
+    return visible if visible.ndim == 2 else cv2.cvtColor(visible, cv2.COLOR_BGR2GRAY)
+
+
+def recompose(fused_y: np.ndarray, visible: np.ndarray, visible_y: np.ndarray | None = None) -> np.ndarray:
+    """Give a fused luminance the chrominance of the visible image.
+
+    In YCrCb, replacing Y and keeping Cr and Cb adds the same amount, fused − Y, to R, G and B. Doing just that keeps
+    full precision (chrominance is never rounded to 8 bits, and fused == Y gives back the visible image bit by bit)
+    and saturates at 0 and 255.
+
+    Args:
+        fused_y: uint8 H×W.
+        visible: uint8 H×W×3 BGR, or H×W grey, for which the fused luminance itself is the answer.
+        visible_y: `luminance(visible)` where the caller has it already.
+
+    Returns:
+        uint8, of the visible's shape.
+    """
+    visible = check_visible(visible)
+    if fused_y.shape != visible.shape[:2] or fused_y.dtype != np.uint8:
+        raise InputError(f"fused_y: expected uint8 of shape {visible.shape[:2]}, got {fused_y.dtype} {fused_y.shape}")
+    if visible.ndim == 2:
+        return fused_y
+    if visible_y is None:
+        visible_y = luminance(visible)
+    # uint8 subtraction saturates at 0, so the two one-sided differences together are the signed one.
+    lifted = cv2.add(visible, cv2.cvtColor(cv2.subtract(fused_y, visible_y), cv2.COLOR_GRAY2BGR))
+    return cv2.subtract(lifted, cv2.cvtColor(cv2.subtract(visible_y, fused_y), cv2.COLOR_GRAY2BGR))

@@ -1,0 +1,1 @@
+"""Pairs of infrared and visible images from folders and bags."""

@@ -1,0 +1,1 @@
+"""Recipes (YAML) and the two training loops; loaded by `ivif train` and `ivif distill` when called."""
