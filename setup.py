@@ -17,7 +17,14 @@ EXTRAS = {
     "train": ["open_clip_torch>=2.24", "lightning>=2.2", "tensorboard>=2.14", "onnx>=1.15"],
     "report": ["plotly>=5.18"],
     "ray": ["ray>=2.9"],
-    "test": ["pytest>=7.4", "pytest-timeout>=2.2", "hypothesis>=6.90", "onnx>=1.15", "scikit-image>=0.22", "scipy>=1.11"],
+    "test": [
+        "pytest>=7.4",
+        "pytest-timeout>=2.2",
+        "hypothesis>=6.90",
+        "onnx>=1.15",
+        "scikit-image>=0.22",
+        "scipy>=1.11",
+    ],
 }
 
 setup(

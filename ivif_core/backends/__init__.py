@@ -1,0 +1,64 @@
+"""Runtime adapters behind one contract, and the choice among them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from ivif_core.backends.base import Backend, Signature
+from ivif_core.errors import BackendUnavailable, ConfigError, ModelError
+
+__all__ = ["AUTO_ORDER", "Backend", "Signature", "available", "backend_class", "create"]
+
+_CLASSES = {
+    "openvino": ("ivif_core.backends.openvino_backend", "OpenVinoBackend"),
+    "onnxruntime": ("ivif_core.backends.onnxruntime_backend", "OnnxRuntimeBackend"),
+}
+
+AUTO_ORDER = ("openvino", "onnxruntime")
+"""`auto` takes the first of these that is installed; the order is the measured one (README, "Speed")."""
+
+
+def backend_class(name: str) -> type[Backend]:
+    """The adapter of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in _CLASSES:
+        raise ConfigError(f"backend: {name!r} is not known; choose one of auto, {', '.join(_CLASSES)}")
+    module, attribute = _CLASSES[name]
+    return getattr(import_module(module), attribute)
+
+
+def available() -> dict[str, str | None]:
+    """Every known backend -> None where it can be used here, else the reason why not."""
+    return {name: backend_class(name).why_unavailable() for name in _CLASSES}
+
+
+def create(name: str, model: str | Path, *, threads: int | None = None) -> Backend:
+    """An opened backend; `auto` takes the first of `AUTO_ORDER` that is installed and loads the model.
+
+    Raises:
+        ConfigError: no backend of that name.
+        BackendUnavailable: asked for by name and not usable, or none is usable; the message says what to install.
+        ModelError: the model does not load.
+    """
+    if name != "auto":
+        kind = backend_class(name)
+        reason = kind.why_unavailable()
+        if reason:
+            raise BackendUnavailable(f"backend {name!r}: {reason}; to have it: {kind.requirement}")
+        return kind(model, threads=threads).open()
+    failures: list[str] = []
+    for candidate in AUTO_ORDER:
+        kind = backend_class(candidate)
+        reason = kind.why_unavailable()
+        if reason is None:
+            try:
+                return kind(model, threads=threads).open()
+            except ModelError as error:
+                failures.append(str(error))
+        else:
+            failures.append(f"{reason} ({kind.requirement})")
+    raise BackendUnavailable("no backend can run the model: " + "; ".join(failures))

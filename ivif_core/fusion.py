@@ -1,0 +1,127 @@
+"""`Fuser`: the one door to fusion for every caller — node, command line, bags, Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from ivif_core import backends, colour
+from ivif_core.errors import InputError
+from ivif_core.models import resolve_model
+from ivif_core.registration import Registration, Resize
+from ivif_core.thermal import PercentileScaling, ThermalScaling
+
+DEFAULT_VIVIDNESS = 0.5
+
+
+class Fuser:
+    """Fuses infrared and visible images with one model on one backend.
+
+    Attributes:
+        vividness: 0 faithful to both sources … 1 language-driven; may be changed between two calls.
+        scaling, registration: may be replaced between two calls.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        backend: str = "auto",
+        *,
+        vividness: float = DEFAULT_VIVIDNESS,
+        scaling: ThermalScaling | None = None,
+        registration: Registration | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """
+        Args:
+            model: ONNX file; None takes the shipped student.
+            backend: a name from `ivif_core.backends`, or 'auto' for the fastest that is installed.
+            vividness: in [0, 1].
+            scaling: how infrared that is not uint8 becomes intensity; None: percentiles of each image by itself.
+            registration: how infrared comes onto the visible grid; None: resize.
+            threads: CPU threads; None leaves the choice to the runtime.
+
+        Raises:
+            ModelError, BackendUnavailable, ConfigError: as `ivif_core.backends.create`.
+        """
+        self.vividness = vividness
+        self.scaling = scaling or PercentileScaling(smoothing=0.0)
+        self.registration = registration or Resize()
+        self.model = resolve_model(model)
+        self.backend = backends.create(backend, self.model, threads=threads)
+
+    def fuse(self, infrared: np.ndarray, visible: np.ndarray, *, grey: bool = False) -> np.ndarray:
+        """Fuse one pair.
+
+        Args:
+            infrared: H×W of any size: uint8 intensity, float intensity in [0, 1] or uint16 counts (see `intensity`).
+            visible: uint8, H×W×3 BGR or H×W grey, at least 32×32.
+            grey: give fused luminance only.
+
+        Returns:
+            uint8 of the visible's shape (H×W where `grey`), a new array.
+
+        Raises:
+            InputError: wrong type, shape or size.
+        """
+        visible = colour.check_visible(visible)
+        visible_y = colour.luminance(visible)
+        registered = self.register(self.intensity(infrared), visible_y)
+        if self.backend.signature.colour and visible.ndim == 3 and not grey:
+            return self.backend.infer(registered, visible, self.vividness).copy()
+        fused_y = self.fuse_luminance(registered, visible_y)
+        if grey or visible.ndim == 2:
+            return fused_y.copy()
+        return colour.recompose(fused_y, visible, visible_y)
+
+    def intensity(self, infrared: np.ndarray) -> np.ndarray:
+        """Infrared as uint8 intensity: uint8 as it is, float times 255, counts through `scaling`.
+
+        Raises:
+            InputError: wrong type or shape, or float intensity outside [0, 1].
+        """
+        if not isinstance(infrared, np.ndarray):
+            raise InputError(f"infrared: expected an array, got {type(infrared).__name__}")
+        if infrared.ndim == 3 and infrared.shape[2] == 1:
+            infrared = infrared[:, :, 0]
+        if infrared.ndim != 2 or 0 in infrared.shape:
+            raise InputError(f"infrared: expected H×W, got shape {infrared.shape}")
+        if infrared.dtype == np.uint8:
+            return infrared
+        if infrared.dtype == np.uint16:
+            return self.scaling(infrared)
+        if np.issubdtype(infrared.dtype, np.floating):
+            low, high = float(infrared.min()), float(infrared.max())
+            if not (low >= 0.0 and high <= 1.0):  # NaN fails too
+                raise InputError(
+                    f"infrared: expected float intensity in [0, 1], got [{low:g}, {high:g}]; scale it first"
+                )
+            return np.rint(infrared * 255).astype(np.uint8)
+        raise InputError(f"infrared: expected uint8, uint16 or float, got {infrared.dtype}")
+
+    def register(self, intensity: np.ndarray, visible_y: np.ndarray) -> np.ndarray:
+        """Intensity on the visible grid; where the thermal camera does not see, the visible luminance stands in."""
+        registered, outside = self.registration.apply(intensity, visible_y.shape)
+        return registered if outside is None else cv2.copyTo(visible_y, outside, registered)
+
+    def fuse_luminance(self, registered: np.ndarray, visible_y: np.ndarray) -> np.ndarray:
+        """Fused luminance (uint8 H×W, valid until the next call) of a registered pair of that size."""
+        if not self.backend.signature.colour:
+            return self.backend.infer(registered, visible_y, self.vividness)
+        fused = self.backend.infer(registered, cv2.cvtColor(visible_y, cv2.COLOR_GRAY2BGR), self.vividness)
+        return np.ascontiguousarray(fused[:, :, 0])
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        self.backend.close()
+
+    def __enter__(self) -> Fuser:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,93 @@
+"""The shipped student (ONNX) and what a model file says of itself.
+
+The ONNX contract: inputs `infrared`, `visible` (N×1×H×W) and, once the student has one, `vividness` (float32 [1]);
+output `fused` (N×1×H×W). float32 in [0, 1] in `student.onnx`; `student_uint8.onnx` beside it takes and gives uint8
+0..255 and is the same network. Any height and width from 32 up. Metadata: `ivif.version`, `ivif.stride`,
+`ivif.receptive_field`, `ivif.recipe_sha256`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ivif_core.errors import ModelError
+
+_METADATA_FIELD = 14  # ModelProto.metadata_props, onnx.proto
+_GRAPH_FIELD = 7  # ModelProto.graph
+
+
+def resolve_model(model: str | Path | None = None) -> Path:
+    """Path of a model file: `model` itself, or the shipped student's where it is None or empty.
+
+    The shipped student is given in its uint8 form where there is one, since that saves the conversions.
+
+    Raises:
+        ModelError: no such file.
+    """
+    if model:
+        path = Path(model).expanduser()
+        if not path.is_file():
+            raise ModelError(f"model: no file at {path}; give the path of an .onnx file, or leave it empty")
+        return path
+    folder = Path(__file__).parent
+    for name in ("student_uint8.onnx", "student.onnx"):
+        if (folder / name).is_file():
+            return folder / name
+    raise ModelError(f"the shipped student is missing from {folder}; reinstall the package or give a model file")
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Metadata of an ONNX file, read without any ONNX library: a robot may have none (TensorRT only).
+
+    Raises:
+        ModelError: the file is no ONNX model, or is cut short.
+    """
+    path = Path(path)
+    metadata: dict[str, str] = {}
+    has_graph = False
+    try:
+        for field, value in _fields(path.read_bytes()):
+            if field == _METADATA_FIELD and isinstance(value, bytes):
+                entry = dict(_fields(value))
+                metadata[entry.get(1, b"").decode()] = entry.get(2, b"").decode()
+            has_graph = has_graph or field == _GRAPH_FIELD
+    except OSError as error:
+        raise ModelError(f"model: cannot read {path}: {error.strerror}") from error
+    except (ValueError, IndexError, AttributeError, TypeError) as error:
+        raise ModelError(f"model: {path} is not an ONNX file, or is cut short ({error})") from error
+    if not has_graph:
+        raise ModelError(f"model: {path} is not an ONNX file: it holds no graph")
+    return metadata
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
+    """Top-level (field number, value) pairs of a protobuf message (developers.google.com/protocol-buffers)."""
+    position = 0
+
+    def varint() -> int:
+        nonlocal position
+        result = shift = 0
+        while True:
+            byte = data[position]
+            position += 1
+            result |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return result
+            shift += 7
+            if shift > 63:
+                raise ValueError("bad varint")
+
+    while position < len(data):
+        key = varint()
+        wire = key & 7
+        if wire == 0:
+            yield key >> 3, varint()
+            continue
+        if wire not in (1, 2, 5):
+            raise ValueError(f"bad wire type {wire}")
+        length = varint() if wire == 2 else {1: 8, 5: 4}[wire]
+        if position + length > len(data):
+            raise ValueError("it ends too early")
+        yield key >> 3, data[position : position + length]
+        position += length
