@@ -50,11 +50,11 @@ class OpenVinoBackend(Backend):
         return f"openvino {openvino.__version__.split('-')[0]} (CPU)"
 
 
-def _element(port: Any) -> str:  # noqa: ANN401 (openvino's own type would import it here)
+def _element(port: Any) -> str:
     name = port.get_element_type().get_type_name()
     return _ELEMENT_TYPES.get(name, name)
 
 
-def _last_axis(port: Any) -> int | None:  # noqa: ANN401
+def _last_axis(port: Any) -> int | None:
     axis = port.get_partial_shape()[-1]
     return axis.get_length() if axis.is_static else None
