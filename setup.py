@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from glob import glob
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
@@ -31,7 +31,7 @@ setup(
     name=PACKAGE,
     version="0.1.0",
     description="Real-time infrared-visible image fusion for robots (ROS 2)",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     maintainer="ivif_ros maintainers",
     maintainer_email="maintainers@ivif-ros.org",
@@ -42,8 +42,8 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
-        (f"share/{PACKAGE}/launch", glob("launch/*.launch.py")),
-        (f"share/{PACKAGE}/config", [path for path in glob("config/*") if not path.endswith(".py")]),
+        (f"share/{PACKAGE}/launch", [str(path) for path in Path("launch").glob("*.launch.py")]),
+        (f"share/{PACKAGE}/config", [str(path) for path in Path("config").glob("*")]),
     ],
     install_requires=[
         "numpy>=1.22",

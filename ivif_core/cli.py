@@ -1,0 +1,36 @@
+"""The command `ivif`: one sub-command a task, each in `ivif_core.commands`, imported when called."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from ivif_core import __version__
+from ivif_core.errors import IvifError
+
+COMMANDS: dict[str, str] = {}
+"""Sub-command -> one-line help; the module is `ivif_core.commands.<name, - as _>`."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `ivif`; returns the exit status: 0 done, 1 done in part, 2 wrong input, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(prog="ivif", description="Infrared–visible image fusion.")
+    parser.add_argument("--version", action="version", version=f"ivif {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        if name in arguments[:1]:  # only the command in use is imported
+            module = import_module(f"ivif_core.commands.{name.replace('-', '_')}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    args = parser.parse_args(arguments)
+    try:
+        return args.run(args)
+    except IvifError as error:
+        print(f"ivif {args.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
