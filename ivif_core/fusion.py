@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 
 from ivif_core import backends, colour
-from ivif_core.errors import InputError
 from ivif_core.models import resolve_model
-from ivif_core.registration import Registration, Resize
-from ivif_core.thermal import PercentileScaling, ThermalScaling
+from ivif_core.registration import Registration, Resize, onto_visible
+from ivif_core.thermal import PercentileScaling, ThermalScaling, to_intensity
 
 DEFAULT_VIVIDNESS = 0.5
 
@@ -83,29 +82,11 @@ class Fuser:
         Raises:
             InputError: wrong type or shape, or float intensity outside [0, 1].
         """
-        if not isinstance(infrared, np.ndarray):
-            raise InputError(f"infrared: expected an array, got {type(infrared).__name__}")
-        if infrared.ndim == 3 and infrared.shape[2] == 1:
-            infrared = infrared[:, :, 0]
-        if infrared.ndim != 2 or 0 in infrared.shape:
-            raise InputError(f"infrared: expected H×W, got shape {infrared.shape}")
-        if infrared.dtype == np.uint8:
-            return infrared
-        if infrared.dtype == np.uint16:
-            return self.scaling(infrared)
-        if np.issubdtype(infrared.dtype, np.floating):
-            low, high = float(infrared.min()), float(infrared.max())
-            if not (low >= 0.0 and high <= 1.0):  # NaN fails too
-                raise InputError(
-                    f"infrared: expected float intensity in [0, 1], got [{low:g}, {high:g}]; scale it first"
-                )
-            return np.rint(infrared * 255).astype(np.uint8)
-        raise InputError(f"infrared: expected uint8, uint16 or float, got {infrared.dtype}")
+        return to_intensity(infrared, self.scaling)
 
     def register(self, intensity: np.ndarray, visible_y: np.ndarray) -> np.ndarray:
         """Intensity on the visible grid; where the thermal camera does not see, the visible luminance stands in."""
-        registered, outside = self.registration.apply(intensity, visible_y.shape)
-        return registered if outside is None else cv2.copyTo(visible_y, outside, registered)
+        return onto_visible(self.registration, intensity, visible_y)
 
     def fuse_luminance(self, registered: np.ndarray, visible_y: np.ndarray) -> np.ndarray:
         """Fused luminance (uint8 H×W, valid until the next call) of a registered pair of that size."""

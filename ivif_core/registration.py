@@ -64,3 +64,9 @@ class Homography:
         x, y = np.where(inside, x, -1e4).astype(np.float32), np.where(inside, y, -1e4).astype(np.float32)
         points, weights = cv2.convertMaps(x, y, cv2.CV_16SC2)
         return points, weights, None if inside.all() else (~inside).astype(np.uint8) * 255
+
+
+def onto_visible(registration: Registration, intensity: np.ndarray, visible_y: np.ndarray) -> np.ndarray:
+    """Infrared intensity (uint8 h×w) on the visible grid (uint8 H×W); outside its view the luminance stands in."""
+    registered, outside = registration.apply(intensity, visible_y.shape)
+    return registered if outside is None else cv2.copyTo(visible_y, outside, registered)

@@ -7,7 +7,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from ivif_core.errors import ConfigError
+from ivif_core.errors import ConfigError, InputError
 
 
 class ThermalScaling(Protocol):
@@ -59,3 +59,30 @@ class PercentileScaling:
 
     def reset(self) -> None:
         self._range = None
+
+
+def to_intensity(infrared: np.ndarray, scaling: ThermalScaling) -> np.ndarray:
+    """Infrared as uint8 intensity: uint8 as it is, float times 255, counts through `scaling`.
+
+    Args:
+        infrared: H×W (H×W×1 is squeezed): uint8 intensity, float intensity in [0, 1] or uint16 counts.
+
+    Raises:
+        InputError: wrong type or shape, or float intensity outside [0, 1].
+    """
+    if not isinstance(infrared, np.ndarray):
+        raise InputError(f"infrared: expected an array, got {type(infrared).__name__}")
+    if infrared.ndim == 3 and infrared.shape[2] == 1:
+        infrared = infrared[:, :, 0]
+    if infrared.ndim != 2 or 0 in infrared.shape:
+        raise InputError(f"infrared: expected H×W, got shape {infrared.shape}")
+    if infrared.dtype == np.uint8:
+        return infrared
+    if infrared.dtype == np.uint16:
+        return scaling(infrared)
+    if np.issubdtype(infrared.dtype, np.floating):
+        low, high = float(infrared.min()), float(infrared.max())
+        if not (low >= 0.0 and high <= 1.0):  # NaN fails too
+            raise InputError(f"infrared: expected float intensity in [0, 1], got [{low:g}, {high:g}]; scale it first")
+        return np.rint(infrared * 255).astype(np.uint8)
+    raise InputError(f"infrared: expected uint8, uint16 or float, got {infrared.dtype}")

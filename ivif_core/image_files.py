@@ -1,0 +1,114 @@
+"""Image files of pairs: found by stem, read with errors that name the file, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ivif_core import colour
+from ivif_core.errors import InputError
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+_MARKERS = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG", b"IEND"))
+"""How a JPEG and a PNG file start and end."""
+
+
+def find_images(folder: str | Path) -> dict[str, Path]:
+    """Stem -> file of every image in a folder, sorted by stem; hidden files are left out.
+
+    Raises:
+        InputError: no such folder, or two images of one stem.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"no folder at {folder}")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir(), key=lambda path: (path.stem, path.suffix)):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith(".") or not path.is_file():
+            continue
+        if path.stem in found:
+            raise InputError(f"{folder}: both {found[path.stem].name} and {path.name} are '{path.stem}'; keep one")
+        found[path.stem] = path
+    return found
+
+
+def pair_by_stem(infrared: str | Path, visible: str | Path) -> tuple[dict[str, tuple[Path, Path]], list[Path]]:
+    """Match two folders by stem.
+
+    Returns:
+        stem -> (infrared file, visible file), sorted, and the files without a partner.
+
+    Raises:
+        InputError: a folder is missing or ambiguous, or nothing matches.
+    """
+    infrared_files, visible_files = find_images(infrared), find_images(visible)
+    pairs = {stem: (path, visible_files[stem]) for stem, path in infrared_files.items() if stem in visible_files}
+    if not pairs:
+        raise InputError(
+            f"no names match between {infrared} ({len(infrared_files)} images) and {visible} "
+            f"({len(visible_files)} images); a pair has the same name but for its extension"
+        )
+    lonely = [path for stem, path in {**infrared_files, **visible_files}.items() if stem not in pairs]
+    return pairs, lonely
+
+
+def read_infrared(path: str | Path) -> np.ndarray:
+    """Infrared image as stored: uint8 or uint16, H×W (three equal channels are read as one).
+
+    Raises:
+        InputError: the file is missing, broken, or holds another type.
+    """
+    image = _read(path, cv2.IMREAD_UNCHANGED)
+    if image.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"{path}: expected 8 or 16 bits a pixel, got {image.dtype}")
+    return image if image.ndim == 2 else cv2.cvtColor(image[:, :, :3], cv2.COLOR_BGR2GRAY)
+
+
+def read_visible(path: str | Path) -> np.ndarray:
+    """Visible image: uint8, H×W×3 BGR, or H×W where the file is grey.
+
+    Raises:
+        InputError: the file is missing or broken.
+    """
+    return colour.check_visible(_read(path, cv2.IMREAD_ANYCOLOR))
+
+
+def write_image(path: str | Path, image: np.ndarray) -> None:
+    """Write an image in the format of its suffix; the file appears only when whole.
+
+    Raises:
+        InputError: the format is unknown or the folder cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        written = cv2.imwrite(str(temporary), image)
+        if not written:
+            raise InputError(f"cannot write {path}: does its folder exist, and has it an image suffix?")
+        temporary.replace(path)
+    except cv2.error as error:
+        raise InputError(f"cannot write {path}: {error.err}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read(path: str | Path, flags: int) -> np.ndarray:
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read image {path}: {error.strerror}") from error
+    # OpenCV fills what is missing of a file that was cut short with grey and says nothing.
+    for start, end in _MARKERS:
+        if data.startswith(start) and end not in data:
+            raise InputError(f"{path} is cut short after {len(data)} bytes")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error as error:  # hostile sizes in a header
+        raise InputError(f"{path} is broken: {error.err}") from error
+    if image is None or image.size == 0:
+        raise InputError(f"{path} is no image, or is broken")
+    return image
