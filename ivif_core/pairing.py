@@ -1,0 +1,142 @@
+"""Stamps -> pairs. No ROS in it: the live node and recorded bags are paired alike."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ivif_core.errors import ConfigError
+
+Source = Literal["infrared", "visible"]
+_OTHER: dict[Source, Source] = {"infrared": "visible", "visible": "infrared"}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What was added for both sources, their stamps as they came (ns), and what is left between them.
+
+    Attributes:
+        offset: infrared stamp (with the constant offset added) minus visible stamp, s.
+    """
+
+    infrared: Any
+    visible: Any
+    infrared_stamp: int
+    visible_stamp: int
+    offset: float
+
+
+class Pairing(ABC):
+    """Keeps what waits for its partner; a subclass says who belongs together.
+
+    Attributes:
+        dropped: how often, by cause: `infrared_unmatched`, `visible_unmatched` (left its queue without a partner),
+            `infrared_duplicate`, `visible_duplicate` (replaced by another of the same stamp) and `stamp_jump` (a
+            source's stamps went back, as when a bag loops: once per jump; what waited is counted as unmatched).
+        infrared_offset: constant, s, added to infrared stamps before they are compared.
+        queue_size: how many of each source wait for a partner. It and `slop` may be changed between two calls.
+        slop: largest difference of two stamps that belong together, s.
+    """
+
+    def __init__(self, slop: float, queue_size: int, infrared_offset: float = 0.0) -> None:
+        """
+        Raises:
+            ConfigError: negative slop or an empty queue.
+        """
+        self.dropped: Counter[str] = Counter()
+        self._queues: dict[Source, dict[int, Any]] = {"infrared": {}, "visible": {}}
+        self._newest: dict[Source, int] = {}
+        self.slop = slop
+        self.queue_size = queue_size
+        self.infrared_offset = infrared_offset
+
+    @property
+    def slop(self) -> float:
+        return self._slop_ns / 1e9
+
+    @slop.setter
+    def slop(self, seconds: float) -> None:
+        if not 0 <= seconds < float("inf"):
+            raise ConfigError(f"slop: expected seconds, zero or more, got {seconds}")
+        self._slop_ns = round(seconds * 1e9)
+
+    @property
+    def queue_size(self) -> int:
+        return self._queue_size
+
+    @queue_size.setter
+    def queue_size(self, size: int) -> None:
+        if size < 1:
+            raise ConfigError(f"queue_size: expected at least 1, got {size}")
+        self._queue_size = size
+
+    @property
+    def infrared_offset(self) -> float:
+        return self._infrared_offset_ns / 1e9
+
+    @infrared_offset.setter
+    def infrared_offset(self, seconds: float) -> None:
+        self._infrared_offset_ns = round(seconds * 1e9)
+        self.clear()  # what waits was queued under the old offset
+
+    def add(self, source: Source, stamp: int, item: Any) -> list[Pair]:
+        """Take one frame and give the pairs that it completes.
+
+        Args:
+            source: 'infrared' or 'visible'.
+            stamp: acquisition time, ns.
+            item: whatever the pair shall carry.
+        """
+        if source == "infrared":
+            stamp += self._infrared_offset_ns
+        if stamp < self._newest.get(source, stamp):
+            self.dropped["stamp_jump"] += 1
+            for name, queue in self._queues.items():
+                self.dropped[f"{name}_unmatched"] += len(queue)
+            self.clear()
+        self._newest[source] = stamp
+        queue = self._queues[source]
+        if stamp in queue:
+            self.dropped[f"{source}_duplicate"] += 1
+        queue[stamp] = item
+        while len(queue) > self.queue_size:
+            del queue[next(iter(queue))]  # stamps only grow, so the first is the oldest
+            self.dropped[f"{source}_unmatched"] += 1
+        return self._match(source, stamp)
+
+    def clear(self) -> None:
+        """Forget what waits and which stamps came; the counts stay."""
+        for queue in self._queues.values():
+            queue.clear()
+        self._newest.clear()
+
+    @abstractmethod
+    def _match(self, source: Source, stamp: int) -> list[Pair]:
+        """The pairs that the frame just queued (offset stamp) completes; each is taken by `_take`."""
+
+    def _take(self, infrared_stamp: int, visible_stamp: int) -> Pair:
+        """Both frames out of their queues."""
+        return Pair(
+            infrared=self._queues["infrared"].pop(infrared_stamp),
+            visible=self._queues["visible"].pop(visible_stamp),
+            infrared_stamp=infrared_stamp - self._infrared_offset_ns,
+            visible_stamp=visible_stamp,
+            offset=(infrared_stamp - visible_stamp) / 1e9,
+        )
+
+
+class ApproximatePairing(Pairing):
+    """A frame is paired at once with the nearest one that waits within `slop`; the earlier one wins a tie.
+
+    The rule of `message_filters.ApproximateTimeSynchronizer` (Python), and for growing stamps the same pairs, but for
+    stamps exactly `slop` apart, which belong together here and never meet there.
+    """
+
+    def _match(self, source: Source, stamp: int) -> list[Pair]:
+        waiting = self._queues[_OTHER[source]]
+        nearest = min(waiting, key=lambda other: abs(other - stamp), default=None)
+        if nearest is None or abs(nearest - stamp) > self._slop_ns:
+            return []
+        return [self._take(stamp, nearest) if source == "infrared" else self._take(nearest, stamp)]
