@@ -1,13 +1,20 @@
-"""Infrared onto the visible grid."""
+"""Infrared onto the visible grid: precomputed tables, so that a frame costs one `cv2.remap`."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 import cv2
 import numpy as np
 
 from ivif_core.errors import ConfigError
+
+Size = tuple[int, int]
+"""(width, height) in pixels, as in CameraInfo."""
+
+FLOAT_MAPS = int(cv2.__version__.split(".")[0]) >= 5
+"""OpenCV 5 remaps twice as fast with float maps as with fixed-point ones; before, it was the other way round."""
 
 
 class Registration(Protocol):
@@ -20,7 +27,8 @@ class Registration(Protocol):
             visible_shape: (H, W) of the visible image.
 
         Returns:
-            uint8 H×W, and a uint8 mask H×W that is non-zero where the thermal camera does not see (None: nowhere).
+            uint8 H×W, and a uint8 mask H×W that is non-zero where the thermal camera does not see, where the
+            image is 0 (None: it sees everything).
         """
 
 
@@ -33,37 +41,100 @@ class Resize:
         return cv2.resize(infrared, visible_shape[::-1], interpolation=cv2.INTER_LINEAR), None
 
 
-class Homography:
-    """A 3×3 matrix from infrared pixels to visible pixels, remapped with tables made once per size."""
+class Unregistered:
+    """Infrared already comes on the visible grid; another size is a mistake of the set-up, not to be hidden."""
 
-    def __init__(self, matrix: np.ndarray) -> None:
+    def apply(self, infrared: np.ndarray, visible_shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+        if infrared.shape != visible_shape:
+            raise ConfigError(
+                f"registration none: infrared is {infrared.shape[1]}×{infrared.shape[0]}, visible "
+                f"{visible_shape[1]}×{visible_shape[0]}; take registration resize, homography or file"
+            )
+        return infrared, None
+
+
+class RemapRegistration(ABC):
+    """Base of models that say where in the infrared image each visible pixel lies; tables are made once per size."""
+
+    def __init__(self) -> None:
+        self._key: tuple[tuple[int, int], tuple[int, int]] | None = None
+        self._maps: tuple[np.ndarray, np.ndarray] | None = None
+        self._outside: np.ndarray | None = None
+
+    @abstractmethod
+    def infrared_position(self, infrared_size: Size, visible_size: Size) -> tuple[np.ndarray, np.ndarray]:
+        """Float H×W: x and y in the infrared image of every visible pixel; NaN where there is none."""
+
+    def apply(self, infrared: np.ndarray, visible_shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+        key = (infrared.shape, visible_shape)
+        if self._maps is None or self._key != key:
+            x, y = self.infrared_position(infrared.shape[::-1], visible_shape[::-1])
+            self._maps, self._outside = remap_tables(x, y, infrared.shape)
+            self._key = key
+        return cv2.remap(infrared, *self._maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), self._outside
+
+
+def remap_tables(
+    x: np.ndarray, y: np.ndarray, infrared_shape: tuple[int, int]
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray | None]:
+    """The two tables for `cv2.remap`, and the mask of pixels outside the infrared image (None: there is none)."""
+    height, width = infrared_shape
+    # A pixel is an area: half a pixel beyond the outermost centres is still seen, and has the outermost's value.
+    with np.errstate(invalid="ignore"):
+        inside = (x >= -0.5) & (y >= -0.5) & (x <= width - 0.5) & (y <= height - 0.5)
+    x = np.where(inside, np.clip(x, 0, width - 1), -16.0).astype(np.float32)
+    y = np.where(inside, np.clip(y, 0, height - 1), -16.0).astype(np.float32)
+    maps = (x, y) if FLOAT_MAPS else cv2.convertMaps(x, y, cv2.CV_16SC2)
+    return maps, None if inside.all() else (~inside).astype(np.uint8) * 255
+
+
+class Homography(RemapRegistration):
+    """A 3×3 matrix from infrared pixels to visible pixels: exact for a plane or for a scene far away."""
+
+    def __init__(
+        self, matrix: np.ndarray, *, infrared_size: Size | None = None, visible_size: Size | None = None
+    ) -> None:
+        """
+        Args:
+            matrix: nine numbers, row by row; pixel centres at whole numbers.
+            infrared_size, visible_size: the sizes that the matrix is for; images of another size are taken as the
+                same view at another resolution. None: whatever comes is what the matrix is for.
+
+        Raises:
+            ConfigError: not nine finite numbers, or no inverse.
+        """
+        super().__init__()
         matrix = np.asarray(matrix, np.float64)
-        if matrix.size != 9 or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix.reshape(3, 3))) < 1e-12:
+        if (
+            matrix.size != 9
+            or not np.isfinite(matrix).all()
+            or abs(np.linalg.det(matrix.reshape(3, 3))) <= 1e-18 * np.linalg.norm(matrix) ** 3
+        ):
             raise ConfigError(
                 "registration homography: expected nine finite numbers, row by row, of an invertible matrix"
             )
         self.matrix = matrix.reshape(3, 3)
-        self._tables: tuple[tuple, np.ndarray, np.ndarray, np.ndarray | None] | None = None
+        self.infrared_size, self.visible_size = infrared_size, visible_size
 
-    def apply(self, infrared: np.ndarray, visible_shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
-        key = (infrared.shape, visible_shape)
-        if self._tables is None or self._tables[0] != key:
-            self._tables = (key, *self._make_tables(infrared.shape, visible_shape))
-        _, points, weights, outside = self._tables
-        return cv2.remap(infrared, points, weights, cv2.INTER_LINEAR), outside
+    def scaled_to(self, infrared_size: Size, visible_size: Size) -> np.ndarray:
+        """The matrix for images of these sizes."""
+        from_infrared = _rescaling(infrared_size, self.infrared_size or infrared_size)
+        return _rescaling(self.visible_size or visible_size, visible_size) @ self.matrix @ from_infrared
 
-    def _make_tables(
-        self, infrared_shape: tuple[int, int], visible_shape: tuple[int, int]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        height, width = visible_shape
-        grid = np.stack([*np.meshgrid(np.arange(width), np.arange(height)), np.ones((height, width))])
-        x, y, w = np.einsum("ij,jhw->ihw", np.linalg.inv(self.matrix), grid)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            x, y = (x / w).astype(np.float32), (y / w).astype(np.float32)
-        inside = (w > 0) & (x >= -0.5) & (y >= -0.5) & (x <= infrared_shape[1] - 0.5) & (y <= infrared_shape[0] - 0.5)
-        x, y = np.where(inside, x, -1e4).astype(np.float32), np.where(inside, y, -1e4).astype(np.float32)
-        points, weights = cv2.convertMaps(x, y, cv2.CV_16SC2)
-        return points, weights, None if inside.all() else (~inside).astype(np.uint8) * 255
+    def infrared_position(self, infrared_size: Size, visible_size: Size) -> tuple[np.ndarray, np.ndarray]:
+        inverse = np.linalg.inv(self.scaled_to(infrared_size, visible_size))
+        columns, rows = np.arange(visible_size[0], dtype=np.float64), np.arange(visible_size[1], dtype=np.float64)
+        x, y, w = (a * columns[None, :] + b * rows[:, None] + c for a, b, c in inverse)
+        # The sign of w tells before from behind the camera; it is fixed by what the image's middle sees.
+        middle = inverse[2] @ [(visible_size[0] - 1) / 2, (visible_size[1] - 1) / 2, 1.0]
+        w[w * middle <= 0] = np.nan
+        return x / w, y / w
+
+
+def _rescaling(size: Size, to: Size) -> np.ndarray:
+    """Matrix that takes pixels of an image of `size` to those of the same view at size `to`."""
+    scale_x, scale_y = to[0] / size[0], to[1] / size[1]
+    return np.array([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2], [0, 0, 1.0]])
 
 
 def onto_visible(registration: Registration, intensity: np.ndarray, visible_y: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -17,3 +18,9 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"real image pairs are not at {folder}; set IVIF_SHARED to their folder")
     return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """The same numbers in every run."""
+    return np.random.default_rng(20)

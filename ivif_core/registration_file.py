@@ -1,0 +1,112 @@
+"""Registration from parameters, and the YAML file that holds one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from ivif_core.errors import ConfigError
+from ivif_core.registration import Homography, Registration, Resize, Size, Unregistered
+
+MODES = ("none", "resize", "homography", "file")
+
+
+def make_registration(
+    mode: str = "resize", *, homography: Sequence[float] = (), file: str | os.PathLike[str] = ""
+) -> Registration:
+    """The registration that parameters name.
+
+    Args:
+        mode: 'none' (the same grid already), 'resize' (the same view), 'homography' or 'file'.
+        homography: nine numbers, row by row, from infrared to visible pixels.
+        file: YAML as `load_registration` reads it.
+
+    Raises:
+        ConfigError: an unknown mode, no invertible matrix, or a file that cannot be used.
+    """
+    if mode == "none":
+        return Unregistered()
+    if mode == "resize":
+        return Resize()
+    if mode == "homography":
+        return Homography(np.asarray(homography, np.float64))
+    if mode == "file":
+        if not str(file):
+            raise ConfigError("registration file: no path given; `ivif calibrate` makes such a file")
+        return load_registration(file)
+    raise ConfigError(f"registration: mode must be one of {', '.join(MODES)}, got '{mode}'")
+
+
+def load_registration(path: str | os.PathLike[str]) -> Registration:
+    """Read a registration file.
+
+    A mapping with `model: homography`, `homography` (nine numbers) and, so that it fits other resolutions of the same
+    view too, `infrared_size` and `visible_size` ([width, height]). Other keys (how it was made) are for the reader.
+
+    Raises:
+        ConfigError: the file cannot be read or does not hold a registration.
+    """
+    content = read_yaml(path)
+    model = content.get("model")
+    if model == "homography":
+        return Homography(
+            numbers(content, "homography", 9, path),
+            infrared_size=_size(content, "infrared_size", path),
+            visible_size=_size(content, "visible_size", path),
+        )
+    raise ConfigError(f"{path}: expected 'model: homography', got {model!r}")
+
+
+def save_homography(path: str | os.PathLike[str], homography: Homography, notes: dict[str, object]) -> None:
+    """Write a registration file; `notes` say how it was made."""
+    content: dict[str, object] = {"model": "homography"}
+    content["homography"] = [float(f"{value:.10g}") for value in homography.matrix.ravel()]
+    for key in ("infrared_size", "visible_size"):
+        if getattr(homography, key) is not None:
+            content[key] = [int(pixels) for pixels in getattr(homography, key)]
+    temporary = Path(f"{os.fspath(path)}.part")
+    temporary.write_text(yaml.safe_dump({**content, **notes}, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_yaml(path: str | os.PathLike[str]) -> dict:
+    """The mapping in a YAML file.
+
+    Raises:
+        ConfigError: no such file, no YAML, or no mapping.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected a YAML mapping, got {type(content).__name__}")
+    return content
+
+
+def numbers(content: dict, key: str, count: int, path: str | os.PathLike[str]) -> np.ndarray:
+    """The `count` finite numbers under `key`, nested or flat, as a flat array.
+
+    Raises:
+        ConfigError: anything else is there.
+    """
+    try:
+        values = np.asarray(content.get(key), np.float64).ravel()
+    except (TypeError, ValueError):
+        values = np.empty(0)
+    if values.size != count or not np.isfinite(values).all():
+        raise ConfigError(f"{path}: {key}: expected {count} finite numbers, got {content.get(key)!r}")
+    return values
+
+
+def _size(content: dict, key: str, path: str | os.PathLike[str]) -> Size | None:
+    if key not in content:
+        return None
+    width, height = numbers(content, key, 2, path)
+    if width < 1 or height < 1 or width % 1 or height % 1:
+        raise ConfigError(f"{path}: {key}: expected [width, height] in pixels, got {content[key]!r}")
+    return int(width), int(height)
