@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 
 PACKAGE = "ivif_ros"
 
-ROS_MESSAGES = ["ros-sensor-msgs", "ros-std-msgs", "ros-std-srvs", "ros-diagnostic-msgs", "ros-lifecycle-msgs"]
+ROS_MESSAGES = ["ros-sensor-msgs", "ros-std-msgs", "ros-diagnostic-msgs", "ros-lifecycle-msgs"]
 EXTRAS = {
     # PyPI carries ROS 2 for Linux x86-64; on a robot these come from the ROS distribution instead.
     "ros": ["ros-rclpy[fastrtps]>=7.1", *ROS_MESSAGES],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ class Signature:
 class Backend(ABC):
     """A runtime that maps (infrared, visible) luminance to fused luminance with one ONNX model.
 
+    `run_seconds` is the time that the runtime itself took at the last `infer`.
+
     Use it as a context manager, or call `open` and `close`; both may be called twice. Not thread-safe: one caller at
     a time.
     """
@@ -52,6 +55,7 @@ class Backend(ABC):
         self.threads = threads
         self.metadata: dict[str, str] = {}
         self.signature = Signature(uint8=False, vividness=False)
+        self.run_seconds = 0.0
         self._is_open = False
 
     @classmethod
@@ -133,7 +137,9 @@ class Backend(ABC):
         feeds = {name: np.ascontiguousarray(image) for name, image in feeds.items()}
         if signature.vividness:
             feeds["vividness"] = np.array([vividness], np.float32)
+        started = time.perf_counter()
         fused = self._run(feeds)[0]
+        self.run_seconds = time.perf_counter() - started
         if not signature.uint8:
             fused = np.clip(np.rint(fused * np.float32(255)), 0, 255).astype(np.uint8)
         return fused if signature.colour else fused[0]

@@ -1,0 +1,284 @@
+"""The node `ivif_fusion`: wiring of subscriptions, pairing, worker, publishers and diagnostics."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from ivif_core.image_message import fill_image
+from ivif_core.pairing import Pair
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.executors import ExternalShutdownException
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from ivif_core.errors import ConfigError, InputError, IvifError
+from ivif_ros import parameters
+from ivif_ros.diagnostics import qos_problems, report
+from ivif_ros.pipeline import FusedFrame, Pipeline
+from ivif_ros.statistics import Fused, Statistics
+from ivif_ros.synchronizer import Latest, make_pairing
+
+PROBLEM_LIFETIME = 2.0
+"""Seconds for which a malformed frame stays in the diagnostics."""
+
+
+class FusionNode(LifecycleNode):
+    """Pairs thermal and RGB frames, fuses them and publishes the result with the RGB header.
+
+    The executor's thread only receives and pairs. One worker thread converts, fuses and publishes, always the newest
+    pair, so that a slow network drops frames instead of falling behind.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """
+        Args:
+            options: of `rclpy.lifecycle.LifecycleNode` (context, namespace, parameter_overrides …).
+
+        Raises:
+            ConfigError, InvalidParameterTypeException, InvalidParameterValueException: a parameter is refused.
+        """
+        super().__init__("ivif_fusion", **options)
+        self._settings = parameters.declare(self)
+        self.add_on_set_parameters_callback(self._on_parameters)
+        self._statistics = Statistics(time.monotonic())
+        self._problem = (float("-inf"), "")
+        self._pipeline: Pipeline | None = None
+        self._worker: threading.Thread | None = None
+        self._camera_info: CameraInfo | None = None
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_timer(1.0, self._report)
+
+    def start(self) -> bool:
+        """Configure and activate, if `autostart` says so; False if that failed (the log says why)."""
+        if not self._settings["autostart"]:
+            return True
+        transitions = (self.trigger_configure, self.trigger_activate)
+        return all(transition() == TransitionCallbackReturn.SUCCESS for transition in transitions)
+
+    # Lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            self._pipeline = Pipeline(self._settings)
+        except IvifError as error:
+            self.get_logger().error(f"cannot configure: {error}")
+            return TransitionCallbackReturn.FAILURE
+        reliability = self._settings["output_reliability"]
+        profile = QoSProfile(depth=1, reliability=ReliabilityPolicy[reliability.upper()])
+        self._fused = self.create_lifecycle_publisher(Image, "ivif/fused", profile)
+        self._compressed = self.create_lifecycle_publisher(CompressedImage, "ivif/fused/compressed", profile)
+        self._debug = self.create_lifecycle_publisher(Image, "ivif/debug", profile)
+        self._info = self.create_lifecycle_publisher(CameraInfo, "ivif/camera_info", profile)
+        facts = self._pipeline.facts
+        self.get_logger().info(f"configured: {facts['backend']}, {facts['model']}")
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        settings = self._settings
+        self._statistics = Statistics(time.monotonic())
+        self._pipeline.reset()
+        self._pairing = make_pairing(
+            settings["pairing"], settings["slop"], settings["queue_size"], settings["thermal_time_offset"]
+        )
+        self._latest: Latest[Pair] = Latest()
+        result = super().on_activate(state)
+        self._worker = threading.Thread(target=self._work, name="fusion", daemon=True)
+        self._worker.start()
+        self._cameras = {
+            "infrared": self._subscribe("thermal/image_raw", settings["thermal_transport"], "infrared"),
+            "visible": self._subscribe("rgb/image_raw", settings["rgb_transport"], "visible"),
+        }
+        self._info_subscription = self.create_subscription(
+            CameraInfo, "rgb/camera_info", self._on_camera_info, qos_profile_sensor_data
+        )
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop()
+        self._release()
+        return super().on_shutdown(state)
+
+    def destroy_node(self) -> None:
+        self._stop()
+        self._release()
+        super().destroy_node()
+
+    def _stop(self) -> None:
+        """Stop receiving and wait for the frame in work; harmless where nothing runs."""
+        if self._worker is None:
+            return
+        for subscription in (*self._cameras.values(), self._info_subscription):
+            self.destroy_subscription(subscription)
+        self._latest.close()
+        self._worker.join()
+        self._worker = None
+
+    def _release(self) -> None:
+        """Free model and publishers; harmless where there are none."""
+        if self._pipeline is None:
+            return
+        for publisher in (self._fused, self._compressed, self._debug, self._info):
+            self.destroy_publisher(publisher)
+        self._pipeline.close()
+        self._pipeline = None
+
+    # Receiving: the executor's thread
+
+    def _subscribe(self, topic: str, transport: str, source: str) -> Any:
+        topic = self.resolve_topic_name(topic)  # a remapped base name carries its /compressed along
+        kind, name = (CompressedImage, f"{topic}/compressed") if transport == "compressed" else (Image, topic)
+        return self.create_subscription(
+            kind,
+            name,
+            lambda message: self._on_frame(source, message),
+            qos_profile_sensor_data,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+
+    def _on_frame(self, source: str, message: Any) -> None:
+        self._statistics.received(source, time.monotonic())
+        jumps = self._pairing.dropped["stamp_jump"]
+        for pair in self._pairing.add(source, Time.from_msg(message.header.stamp).nanoseconds, message):
+            if self._latest.put(pair):
+                self._statistics.drop("pair replaced by a newer one")
+        if self._pairing.dropped["stamp_jump"] > jumps:
+            self._pipeline.reset()
+            self._warn(f"{source} stamps jumped back: queues cleared, pairing starts anew")
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        self._camera_info = message
+
+    # Fusing and publishing: the worker's thread
+
+    def _work(self) -> None:
+        while (pair := self._latest.get()) is not None:
+            started = time.monotonic()
+            try:
+                frame = self._pipeline.fuse(pair.infrared, pair.visible)
+                self._publish(frame, pair.visible.header)
+            except InputError as error:
+                self._statistics.drop("malformed pair")
+                self._warn(f"malformed frame: {error}")
+                continue
+            except Exception as error:  # one frame must never end the stream
+                if not self.context.ok():
+                    return
+                self._statistics.drop("failed pair")
+                self._warn(f"frame failed: {type(error).__name__}: {error}")
+                continue
+            now = time.monotonic()
+            latency = (self.get_clock().now() - Time.from_msg(pair.visible.header.stamp)).nanoseconds / 1e9
+            event = Fused(latency, pair.offset, now - started, self._pipeline.network_seconds)
+            self._statistics.fused(event, now)
+
+    def _publish(self, frame: FusedFrame, header: Any) -> None:
+        fused, encoding = frame.fused, "mono8"
+        if fused.ndim == 3:
+            encoding = self._settings["output_encoding"]
+            fused = cv2.cvtColor(fused, cv2.COLOR_BGR2RGB) if encoding == "rgb8" else fused
+        self._fused.publish(_image(fused, encoding, header))
+        if self._camera_info is not None:
+            self._camera_info.header = header
+            self._info.publish(self._camera_info)
+        if self._compressed.get_subscription_count():
+            quality = [cv2.IMWRITE_JPEG_QUALITY, self._settings["jpeg_quality"]]
+            jpeg = cv2.imencode(".jpg", frame.fused, quality)[1]
+            self._compressed.publish(CompressedImage(header=header, format="jpeg", data=jpeg.tobytes()))
+        if self._debug.get_subscription_count():
+            self._debug.publish(_image(self._pipeline.side_by_side(frame), "bgr8", header))
+
+    # Parameters and diagnostics
+
+    def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        try:
+            settings = self._settings.with_changes(changes, only_live=self._pipeline is not None)
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        changed, self._settings = settings.changed(self._settings), settings
+        if self._pipeline is not None:
+            self._pipeline.apply(settings, changed)
+        if self._worker is not None:
+            self._apply_pairing(changed)
+        return SetParametersResult(successful=True)
+
+    def _apply_pairing(self, changed: set[str]) -> None:
+        settings = self._settings
+        self._pairing.slop, self._pairing.queue_size = settings["slop"], settings["queue_size"]
+        if "thermal_time_offset" in changed:
+            self._pairing.infrared_offset = settings["thermal_time_offset"]
+
+    def _warn(self, problem: str) -> None:
+        self._problem = (time.monotonic(), problem)
+        self.get_logger().warning(problem, throttle_duration_sec=1.0)
+
+    def _report(self) -> None:
+        now, active = time.monotonic(), self._worker is not None
+        problems = []
+        facts = self._pipeline.facts if self._pipeline else {}
+        if active:
+            cameras = {camera.topic_name: qos_profile_sensor_data for camera in self._cameras.values()}
+            outputs = {self._fused.topic_name: self._fused.qos_profile}
+            problems = qos_problems(self, cameras, outputs)
+            for problem in problems:
+                self.get_logger().warning(problem, throttle_duration_sec=10.0)
+            if now - self._problem[0] < PROBLEM_LIFETIME:
+                problems.append(self._problem[1])
+            self._statistics.dropped.update(
+                {cause: n - self._statistics.dropped[cause] for cause, n in self._pairing.dropped.items()}
+            )
+        message = report(self.get_name(), self._statistics, now, active=active, facts=facts, problems=problems)
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def _image(pixels: Any, encoding: str, header: Any) -> Image:
+    message = Image(header=header)
+    fill_image(message, pixels, encoding)
+    return message
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM; returns the exit status."""
+    rclpy.init(args=args)
+    node = None
+    try:
+        node = FusionNode()
+        if not node.start():
+            return 1
+        rclpy.spin(node)
+    except (ConfigError, InvalidParameterTypeException, InvalidParameterValueException) as error:
+        print(f"fusion_node: {error}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the clean-up
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

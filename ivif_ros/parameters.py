@@ -1,0 +1,199 @@
+"""The node's parameters: declared once, described, ranged; read into one frozen `Settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
+
+from ivif_core import backends
+from ivif_core.errors import ConfigError
+from ivif_core.fusion import DEFAULT_VIVIDNESS
+from ivif_core.registration import Registration, make_registration
+from ivif_core.thermal import ThermalScaling, make_scaling
+
+IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: its default, what it means, what it may be, and whether it may change while the node runs."""
+
+    name: str
+    default: Any
+    description: str
+    range: tuple[float, float] | None = None
+    choices: tuple[str, ...] | None = None
+    live: bool = True
+
+    def read(self, value: Any) -> Any:
+        """`value` in the parameter's type: a whole number where a float is expected is a float.
+
+        Raises:
+            ConfigError: of another type, out of range or not one of the choices.
+        """
+        kind = type(self.default)
+        if kind is list:
+            if not hasattr(value, "__len__") or isinstance(value, str) or not all(_is_number(v) for v in value):
+                raise ConfigError(f"{self.name}: expected a list of numbers, got {value!r}")
+            return [float(v) for v in value]
+        if kind is float and _is_number(value):
+            value = float(value)
+        if type(value) is not kind:
+            raise ConfigError(f"{self.name}: expected {kind.__name__}, got {value!r}")
+        if self.range and not self.range[0] <= value <= self.range[1]:
+            raise ConfigError(f"{self.name}: {value:g} is outside [{self.range[0]:g}, {self.range[1]:g}]")
+        if self.choices and value not in self.choices:
+            raise ConfigError(f"{self.name}: {value!r} is not one of {', '.join(self.choices)}")
+        return value
+
+    def descriptor(self) -> ParameterDescriptor:
+        """What `ros2 param describe` shows. Floats are typed dynamically so that `slop: 1` is no type error."""
+        descriptor = ParameterDescriptor(
+            name=self.name,
+            description=self.description,
+            additional_constraints=f"one of {', '.join(self.choices)}" if self.choices else "",
+            dynamic_typing=isinstance(self.default, (float, list)),
+        )
+        if self.range and isinstance(self.default, float):
+            descriptor.floating_point_range = [FloatingPointRange(from_value=self.range[0], to_value=self.range[1])]
+        elif self.range:
+            descriptor.integer_range = [
+                IntegerRange(from_value=int(self.range[0]), to_value=int(self.range[1]), step=1)
+            ]
+        return descriptor
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+PARAMETERS = (
+    Parameter(
+        "backend",
+        "auto",
+        "Runtime of the network; auto takes the fastest that is installed.",
+        choices=("auto", *backends.AUTO_ORDER),
+        live=False,
+    ),
+    Parameter("model", "", "ONNX file of the student; empty: the one that is shipped.", live=False),
+    Parameter("threads", 0, "CPU threads of the network; 0: the runtime's choice.", (0, 256), live=False),
+    Parameter("vividness", DEFAULT_VIVIDNESS, "0: faithful to both sources … 1: the language-driven look.", (0.0, 1.0)),
+    Parameter(
+        "pairing",
+        "approximate",
+        "How frames are paired by stamp. approximate: each frame once.",
+        choices=("approximate",),
+    ),
+    Parameter("slop", 0.05, "Largest stamp difference of a pair, s.", (0.0, 10.0)),
+    Parameter("queue_size", 10, "Frames a camera that wait for their partner.", (1, 1000)),
+    Parameter("thermal_time_offset", 0.0, "Added to the thermal stamps before pairing, s.", (-10.0, 10.0)),
+    Parameter(
+        "thermal_scaling.mode",
+        "percentile",
+        "How 16-bit or float thermal becomes intensity: percentiles smoothed over time, or a fixed range.",
+        choices=("percentile", "fixed"),
+    ),
+    Parameter("thermal_scaling.low", 0.0, "fixed: the value that becomes black, in the camera's unit."),
+    Parameter("thermal_scaling.high", 65535.0, "fixed: the value that becomes white, in the camera's unit."),
+    Parameter("thermal_scaling.low_percentile", 1.0, "percentile: share of pixels that become black, %.", (0.0, 100.0)),
+    Parameter("thermal_scaling.high_percentile", 99.0, "percentile: share not yet white, %.", (0.0, 100.0)),
+    Parameter(
+        "thermal_scaling.smoothing", 0.95, "percentile: share of the old range kept at each frame.", (0.0, 0.999)
+    ),
+    Parameter(
+        "registration.mode",
+        "resize",
+        "How thermal comes onto the RGB grid. none: it is there already; resize: same field of view; "
+        "homography: by registration.homography.",
+        choices=("none", "resize", "homography"),
+    ),
+    Parameter("registration.homography", IDENTITY, "3×3, row by row: thermal pixel -> RGB pixel."),
+    Parameter(
+        "thermal_transport", "raw", "raw, or compressed: <topic>/compressed.", None, ("raw", "compressed"), False
+    ),
+    Parameter("rgb_transport", "raw", "raw, or compressed: <topic>/compressed.", None, ("raw", "compressed"), False),
+    Parameter("output_encoding", "bgr8", "Of the fused image (mono8 where RGB is grey).", choices=("bgr8", "rgb8")),
+    Parameter(
+        "output_reliability",
+        "reliable",
+        "QoS of the fused topics. reliable serves every subscriber.",
+        choices=("reliable", "best_effort"),
+        live=False,
+    ),
+    Parameter("jpeg_quality", 85, "Of ivif/fused/compressed.", (1, 100)),
+    Parameter("on_missing", "pause", "What to publish while a camera is silent. pause: nothing.", choices=("pause",)),
+    Parameter("autostart", True, "Configure and activate at start; false: wait for lifecycle transitions.", live=False),
+)
+
+
+_BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Values of all parameters, checked one by one and against one another."""
+
+    values: Mapping[str, Any]
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Settings:
+        """Defaults with `values` over them.
+
+        Raises:
+            ConfigError: a value is of a wrong type or out of range, or two do not fit.
+        """
+        settings = cls({p.name: p.read(values.get(p.name, p.default)) for p in PARAMETERS})
+        settings.scaling()
+        settings.registration()
+        return settings
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    def scaling(self) -> ThermalScaling:
+        """The thermal scaling that these settings ask for, without memory of earlier frames."""
+        return make_scaling(self["thermal_scaling.mode"], **self._group("thermal_scaling"))
+
+    def registration(self) -> Registration:
+        """The registration that these settings ask for."""
+        return make_registration(self["registration.mode"], **self._group("registration"))
+
+    def changed(self, other: Settings) -> set[str]:
+        """Names whose values differ."""
+        return {name for name, value in self.values.items() if value != other.values[name]}
+
+    def with_changes(self, parameters: list[RosParameter], *, only_live: bool) -> Settings:
+        """These settings with some values replaced.
+
+        Raises:
+            ConfigError: a value is refused, or may not change live and `only_live`.
+        """
+        values = {p.name: p.value for p in parameters if p.name in _BY_NAME}
+        changed = Settings.from_values({**self.values, **values})
+        fixed = sorted(name for name in changed.changed(self) if not _BY_NAME[name].live)
+        if only_live and fixed:
+            raise ConfigError(
+                f"{', '.join(fixed)} cannot change while the node is configured; deactivate and clean up first "
+                "(ros2 lifecycle set NODE deactivate, then cleanup)"
+            )
+        return changed
+
+    def _group(self, prefix: str) -> dict[str, Any]:
+        names = (name for name in self.values if name.startswith(f"{prefix}.") and name != f"{prefix}.mode")
+        return {name.removeprefix(f"{prefix}."): self.values[name] for name in names}
+
+
+def declare(node: Node) -> Settings:
+    """Declare all parameters on a node and read them.
+
+    Raises:
+        ConfigError: a value given from outside is refused.
+    """
+    for parameter in PARAMETERS:
+        node.declare_parameter(parameter.name, parameter.default, parameter.descriptor())
+    return Settings.from_values({p.name: node.get_parameter(p.name).value for p in PARAMETERS})

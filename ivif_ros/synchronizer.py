@@ -1,0 +1,103 @@
+"""From two camera streams to one pair at a time: pairing by stamp, then a hand-over in which the newest pair wins."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from ivif_core.pairing import ApproximatePairing, Pair, Pairing, Source
+from rclpy.duration import Duration
+from rclpy.time import Time
+
+T = TypeVar("T")
+
+
+def make_pairing(kind: str, slop: float, queue_size: int, infrared_offset: float) -> Pairing:
+    """The pairing of the parameter `pairing`; approximate is message_filters' where that is installed."""
+    has_message_filters = importlib.util.find_spec("message_filters") is not None
+    pairings = {"approximate": MessageFiltersPairing if has_message_filters else ApproximatePairing}
+    return pairings[kind](slop, queue_size, infrared_offset)
+
+
+@dataclass(frozen=True)
+class _Header:
+    stamp: Time
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What message_filters sees of a frame: a header with the stamp that counts for pairing."""
+
+    header: _Header
+    item: Any
+
+
+class MessageFiltersPairing(Pairing):
+    """`message_filters.ApproximateTimeSynchronizer` behind the interface of `ivif_core.pairing`.
+
+    The queues are the library's own; the base bounds them and counts what it drops, which the library does not. The
+    library calls back while it holds a lock that it would never release after an exception, so the callback only keeps
+    the pair for `_match` to return.
+    """
+
+    def __init__(self, slop: float, queue_size: int, infrared_offset: float = 0.0) -> None:
+        import message_filters
+
+        super().__init__(slop, queue_size, infrared_offset)
+        self._inputs = {"infrared": message_filters.SimpleFilter(), "visible": message_filters.SimpleFilter()}
+        inputs = list(self._inputs.values())
+        self._synchronizer = message_filters.ApproximateTimeSynchronizer(inputs, queue_size, slop)
+        self._synchronizer.registerCallback(self._keep)
+        self._queues = dict(zip(self._inputs, self._synchronizer.queues, strict=True))
+        self._matched: list[Pair] = []
+
+    def _match(self, source: Source, stamp: int) -> list[Pair]:
+        self._synchronizer.slop = Duration(nanoseconds=self._slop_ns)
+        self._synchronizer.queue_size = self.queue_size
+        frame = _Frame(_Header(Time(nanoseconds=stamp)), self._queues[source][stamp])
+        self._inputs[source].signalMessage(frame)
+        matched, self._matched = self._matched, []
+        return matched
+
+    def _keep(self, infrared: _Frame, visible: _Frame) -> None:
+        infrared_stamp, visible_stamp = infrared.header.stamp.nanoseconds, visible.header.stamp.nanoseconds
+        self._matched.append(
+            Pair(
+                infrared=infrared.item,
+                visible=visible.item,
+                infrared_stamp=infrared_stamp - self._infrared_offset_ns,
+                visible_stamp=visible_stamp,
+                offset=(infrared_stamp - visible_stamp) / 1e9,
+            )
+        )
+
+
+class Latest(Generic[T]):
+    """A place for one item between two threads: what was not fetched in time is replaced, so that nothing queues."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._item: T | None = None
+        self._closed = False
+
+    def put(self, item: T) -> bool:
+        """Leave `item`; True if it replaced one that was never fetched."""
+        with self._changed:
+            replaced, self._item = self._item is not None, item
+            self._changed.notify()
+        return replaced
+
+    def get(self) -> T | None:
+        """Wait for an item and take it; None once `close` was called."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._item is not None or self._closed)
+            item, self._item = self._item, None
+            return None if self._closed else item
+
+    def close(self) -> None:
+        """Let `get` return None from now on."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
