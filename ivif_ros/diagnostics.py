@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
-from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
+from rclpy.qos import QoSCompatibility, qos_check_compatible
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from ivif_ros.statistics import Statistics, quantile
 
@@ -62,27 +63,26 @@ def report(
     return DiagnosticArray(status=[status])
 
 
-def qos_problems(
-    node: Node, subscriptions: Mapping[str, QoSProfile], publishers: Mapping[str, QoSProfile]
-) -> list[str]:
-    """Endpoints of the graph with which the node cannot talk: DDS itself stays silent about them.
+def qos_problems(node: Node, topics: Iterable[str]) -> list[str]:
+    """Endpoints on `topics` with which the node cannot talk: DDS itself says nothing to the user about them.
 
-    Args:
-        subscriptions, publishers: full topic name -> the node's own profile.
+    Both sides are read from the graph, where every policy has its effective value.
     """
+
+    def is_own(endpoint: TopicEndpointInfo) -> bool:
+        return (endpoint.node_name, endpoint.node_namespace) == (node.get_name(), node.get_namespace())
+
     problems = []
-    for topic, profile in subscriptions.items():
-        for other in node.get_publishers_info_by_topic(topic):
-            compatibility, reason = qos_check_compatible(other.qos_profile, profile)
-            if compatibility == QoSCompatibility.ERROR:
-                problems.append(
-                    f"QoS of {topic}: publisher {other.node_name} does not reach this node: {reason.strip()}"
-                )
-    for topic, profile in publishers.items():
-        for other in node.get_subscriptions_info_by_topic(topic):
-            compatibility, reason = qos_check_compatible(profile, other.qos_profile)
-            if compatibility == QoSCompatibility.ERROR:
-                problems.append(f"QoS of {topic}: this node does not reach {other.node_name}: {reason.strip()}")
+    for topic in topics:
+        subscriptions = node.get_subscriptions_info_by_topic(topic)
+        for publisher in node.get_publishers_info_by_topic(topic):
+            for subscription in subscriptions:
+                if is_own(publisher) == is_own(subscription):
+                    continue
+                compatibility, reason = qos_check_compatible(publisher.qos_profile, subscription.qos_profile)
+                if compatibility == QoSCompatibility.ERROR:
+                    ends = f"publisher {publisher.node_name} cannot reach subscriber {subscription.node_name}"
+                    problems.append(f"QoS of {topic}: {ends}: {reason.strip(' ;')}")
     return problems
 
 

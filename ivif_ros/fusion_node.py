@@ -237,9 +237,7 @@ class FusionNode(LifecycleNode):
         problems = []
         facts = self._pipeline.facts if self._pipeline else {}
         if active:
-            cameras = {camera.topic_name: qos_profile_sensor_data for camera in self._cameras.values()}
-            outputs = {self._fused.topic_name: self._fused.qos_profile}
-            problems = qos_problems(self, cameras, outputs)
+            problems = qos_problems(self, [e.topic_name for e in (*self._cameras.values(), self._fused)])
             for problem in problems:
                 self.get_logger().warning(problem, throttle_duration_sec=10.0)
             if now - self._problem[0] < PROBLEM_LIFETIME:

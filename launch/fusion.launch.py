@@ -1,0 +1,77 @@
+"""Start the fusion node, and replay in place of cameras if asked.
+
+    ros2 launch ivif_ros fusion.launch.py thermal:=/boson/image_raw rgb:=/camera/image_raw
+    ros2 launch ivif_ros fusion.launch.py replay:=scene
+    ros2 launch ivif_ros fusion.launch.py replay:=/data/pairs rate:=15
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, SetEnvironmentVariable
+from launch.events import Shutdown
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+SHARE = Path(get_package_share_directory("ivif_ros"))
+
+ARGUMENTS = {
+    "namespace": ("", "namespace of the node; its outputs become /NAMESPACE/ivif/fused …"),
+    "thermal": ("thermal/image_raw", "topic of the thermal camera"),
+    "rgb": ("rgb/image_raw", "topic of the RGB camera"),
+    "rgb_info": ("rgb/camera_info", "CameraInfo of the RGB camera, passed on as ivif/camera_info"),
+    "params": (str(SHARE / "config" / "fusion.yaml"), "parameter file"),
+    "backend": ("", "runtime of the network; empty: what the parameter file says"),
+    "model": ("", "ONNX file of a student; empty: what the parameter file says"),
+    "log_level": ("info", "debug, info, warn or error"),
+    "replay": ("", "instead of cameras: 'scene' (rendered), a folder of pairs, or a bag"),
+    "rate": ("30", "replay: frames a second"),
+    "fastdds": (
+        os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", str(SHARE / "config" / "fastdds.xml")),
+        "Fast DDS profile with shared memory that holds large images; empty: none",
+    ),
+}
+
+
+def nodes(context: LaunchContext) -> list[Node | EmitEvent]:
+    """The node, with only those parameters set that were given as launch arguments, and replay."""
+    value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    overrides = {name: value[name] for name in ("backend", "model") if value[name]}
+    common = {
+        "package": "ivif_ros",
+        "namespace": value["namespace"],
+        "output": "screen",
+        "remappings": [
+            ("thermal/image_raw", value["thermal"]),
+            ("rgb/image_raw", value["rgb"]),
+            ("rgb/camera_info", value["rgb_info"]),
+        ],
+    }
+    fusion = Node(
+        executable="fusion_node",
+        name="ivif_fusion",
+        parameters=[value["params"], overrides],
+        ros_arguments=["--log-level", value["log_level"]],
+        on_exit=[EmitEvent(event=Shutdown(reason="the fusion node ended"))],
+        **common,
+    )
+    if not value["replay"]:
+        return [fusion]
+    source = ["--scene"] if value["replay"] == "scene" else [value["replay"]]
+    return [fusion, Node(executable="replay", arguments=[*source, "--rate", value["rate"]], **common)]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """What `ros2 launch` calls."""
+    profiles = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")  # Kilted; Humble and Jazzy
+    return LaunchDescription(
+        [
+            *(DeclareLaunchArgument(n, default_value=d, description=text) for n, (d, text) in ARGUMENTS.items()),
+            *(SetEnvironmentVariable(name, LaunchConfiguration("fastdds")) for name in profiles),
+            OpaqueFunction(function=nodes),
+        ]
+    )
