@@ -12,8 +12,6 @@ from typing import Any
 import cv2
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from ivif_core.image_message import fill_image
-from ivif_core.pairing import Pair
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException
@@ -25,6 +23,8 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ivif_core.errors import ConfigError, InputError, IvifError
+from ivif_core.image_message import fill_image
+from ivif_core.pairing import Pair
 from ivif_ros import parameters
 from ivif_ros.diagnostics import qos_problems, report
 from ivif_ros.pipeline import FusedFrame, Pipeline

@@ -7,9 +7,10 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from ivif_core.pairing import ApproximatePairing, Pair, Pairing, Source
 from rclpy.duration import Duration
 from rclpy.time import Time
+
+from ivif_core.pairing import ApproximatePairing, Pair, Pairing, Source
 
 T = TypeVar("T")
 

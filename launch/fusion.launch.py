@@ -1,8 +1,8 @@
 """Start the fusion node, and replay in place of cameras if asked.
 
-    ros2 launch ivif_ros fusion.launch.py thermal:=/boson/image_raw rgb:=/camera/image_raw
-    ros2 launch ivif_ros fusion.launch.py replay:=scene
-    ros2 launch ivif_ros fusion.launch.py replay:=/data/pairs rate:=15
+ros2 launch ivif_ros fusion.launch.py thermal:=/boson/image_raw rgb:=/camera/image_raw
+ros2 launch ivif_ros fusion.launch.py replay:=scene
+ros2 launch ivif_ros fusion.launch.py replay:=/data/pairs rate:=15
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import os
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, SetEnvironmentVariable
 from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription
 
 SHARE = Path(get_package_share_directory("ivif_ros"))
 

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest.importorskip("rclpy")
+from rclpy.parameter import Parameter
+
+from ivif_core.errors import ConfigError
+from ivif_ros.parameters import PARAMETERS, Settings
+
+CONFIG = Path(__file__).resolve().parents[2] / "config" / "fusion.yaml"
+
+
+def flatten(tree: dict, prefix: str = "") -> dict:
+    flat = {}
+    for key, value in tree.items():
+        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return flat
+
+
+def test_parameter_file_holds_every_parameter_with_its_default():
+    values = flatten(yaml.safe_load(CONFIG.read_text())["/**"]["ros__parameters"])
+    assert values == {parameter.name: parameter.default for parameter in PARAMETERS}
+    assert all(type(values[p.name]) is type(p.default) for p in PARAMETERS)
+
+
+def test_every_parameter_is_described_and_its_default_is_allowed():
+    for parameter in PARAMETERS:
+        assert parameter.description.endswith(".")
+        assert parameter.read(parameter.default) == parameter.default
+        assert parameter.descriptor().description == parameter.description
+
+
+def test_a_whole_number_serves_where_a_float_is_expected():
+    settings = Settings.from_values({"slop": 1, "thermal_scaling.low": 20000})
+    assert settings["slop"] == 1.0 and isinstance(settings["slop"], float)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("slop", -0.1, "outside"),
+        ("slop", "soon", "expected float"),
+        ("vividness", 1.5, "outside [0, 1]"),
+        ("queue_size", 2.5, "expected int"),
+        ("backend", "abacus", "not one of auto"),
+        ("autostart", 1, "expected bool"),
+        ("registration.homography", [1.0, 0.0], "nine"),
+        ("registration.homography", "identity", "list of numbers"),
+    ],
+)
+def test_a_bad_value_is_refused_with_name_and_reason(name, value, told):
+    values = {name: value, "registration.mode": "homography"}
+    with pytest.raises(ConfigError) as refused:
+        Settings.from_values(values)
+    assert told in str(refused.value)
+    assert name.split(".")[0] in str(refused.value)
+
+
+def test_values_that_do_not_fit_one_another_are_refused():
+    with pytest.raises(ConfigError, match="thermal scaling"):
+        Settings.from_values({"thermal_scaling.mode": "fixed", "thermal_scaling.low": 9, "thermal_scaling.high": 3})
+
+
+def test_what_may_not_change_live_is_refused_with_the_way_out():
+    settings = Settings.from_values({})
+    changes = [Parameter("model", value="/other.onnx"), Parameter("slop", value=0.2)]
+    with pytest.raises(ConfigError, match=r"model cannot change .* cleanup"):
+        settings.with_changes(changes, only_live=True)
+    changed = settings.with_changes(changes, only_live=False)
+    assert changed.changed(settings) == {"model", "slop"}
+
+
+def test_parameters_of_others_are_left_alone():
+    settings = Settings.from_values({})
+    assert settings.with_changes([Parameter("use_sim_time", value=True)], only_live=True) == settings

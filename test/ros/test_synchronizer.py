@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+pytest.importorskip("rclpy")
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ivif_core.pairing import ApproximatePairing
+from ivif_ros.synchronizer import Latest, MessageFiltersPairing, make_pairing
+
+MS = 1_000_000
+
+
+@st.composite
+def streams(draw):
+    """Two cameras with growing stamps, as they arrive; no two stamps exactly the slop apart (odd against even ms)."""
+    events = []
+    for source, parity in (("infrared", 0), ("visible", 1)):
+        stamp = draw(st.integers(0, 20)) * 2 + parity
+        for _ in range(draw(st.integers(0, 15))):
+            events.append((stamp + draw(st.integers(0, 40)), source, stamp * MS))
+            stamp += draw(st.integers(1, 30)) * 2
+    in_order = {source: sorted(stamp for _, s, stamp in events if s == source) for source in ("infrared", "visible")}
+    arrivals = [source for _, source, _ in sorted(events)]
+    return [(source, in_order[source].pop(0)) for source in arrivals]
+
+
+@given(streams(), st.integers(1, 20), st.integers(1, 6))
+@settings(max_examples=200)
+def test_message_filters_and_core_pairing_agree(events, half_slop, queue_size):
+    pytest.importorskip("message_filters", reason="message_filters comes with a ROS distribution, not from PyPI")
+    slop = 2 * half_slop / 1000
+    pairings = [MessageFiltersPairing(slop, queue_size), ApproximatePairing(slop, queue_size)]
+    results = [
+        [p for source, stamp in events for p in pairing.add(source, stamp, (source, stamp))] for pairing in pairings
+    ]
+    assert results[0] == results[1]
+    assert pairings[0].dropped == pairings[1].dropped
+
+
+def test_message_filters_pairing_changes_live():
+    pytest.importorskip("message_filters", reason="message_filters comes with a ROS distribution, not from PyPI")
+    pairing = MessageFiltersPairing(0.01, 10, infrared_offset=0.1)
+    assert pairing.add("infrared", 0, "i") == []
+    assert [p.infrared for p in pairing.add("visible", 100 * MS, "v")] == ["i"]
+    pairing.infrared_offset = 0.0
+    pairing.add("infrared", 200 * MS, "late")
+    assert pairing.add("visible", 230 * MS, "v") == []
+    pairing.slop = 0.05
+    assert [p.infrared for p in pairing.add("visible", 231 * MS, "w")] == ["late"]
+
+
+def test_make_pairing_takes_what_is_installed():
+    pairing = make_pairing("approximate", 0.02, 7, 0.5)
+    assert (pairing.slop, pairing.queue_size, pairing.infrared_offset) == (0.02, 7, 0.5)
+
+
+def test_latest_keeps_only_the_newest_and_says_what_it_replaced():
+    latest: Latest[int] = Latest()
+    assert not latest.put(1)
+    assert latest.put(2)
+    assert latest.get() == 2
+    assert not latest.put(3)
+
+
+def test_latest_get_waits_for_put_and_ends_at_close():
+    latest: Latest[int] = Latest()
+    got = []
+
+    def take() -> None:
+        while (item := latest.get()) is not None:
+            got.append(item)
+            taken.set()
+
+    taken = threading.Event()
+    thread = threading.Thread(target=take)
+    thread.start()
+    latest.put(1)
+    assert taken.wait(5)
+    latest.close()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert got == [1]
