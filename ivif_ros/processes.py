@@ -1,0 +1,116 @@
+"""Several processes on a ROS graph of their own: what the demo and the benchmark start, watch and always clean up."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from ivif_core.errors import IvifError
+
+PATIENCE = 5.0
+"""Seconds that a process has to end after SIGINT."""
+
+
+class ProcessDied(IvifError):
+    """A child process ended by itself before its time."""
+
+
+def share_file(name: str) -> Path:
+    """A file of `config/` or `launch/`: in the source tree, the Python prefix (pip) or the ament prefixes (colcon).
+
+    Raises:
+        IvifError: it is in none of them.
+    """
+    prefixes = [Path(sys.prefix), *(Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p)]
+    folders = [Path(__file__).resolve().parents[1], *(prefix / "share" / "ivif_ros" for prefix in prefixes)]
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    raise IvifError(f"{name} is in none of {', '.join(map(str, folders))}; reinstall the package")
+
+
+def isolated_environment() -> dict[str, str]:
+    """This environment, with a random ROS domain that no other machine joins and shared memory for large images."""
+    profile = str(share_file("config/fastdds.xml"))
+    local_only = (
+        {"ROS_LOCALHOST_ONLY": "1"}
+        if os.environ.get("ROS_DISTRO") == "humble"
+        else {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    )
+    return {
+        **os.environ,
+        **local_only,
+        "ROS_DOMAIN_ID": str(random.randint(1, 101)),
+        "FASTDDS_DEFAULT_PROFILES_FILE": profile,
+        "FASTRTPS_DEFAULT_PROFILES_FILE": profile,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+class Processes:
+    """Child Python processes in one environment; leaving the context ends them all."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
+        self._children: dict[str, subprocess.Popen[str]] = {}
+
+    def start(
+        self, name: str, module: str, arguments: Sequence[str], *, capture: bool = False
+    ) -> subprocess.Popen[str]:
+        """Start `python -m module arguments…`; with `capture`, its standard output is a pipe."""
+        child = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            env=self._environment,
+            stdout=subprocess.PIPE if capture else None,
+            text=True,
+            start_new_session=True,  # Ctrl-C in the terminal goes to the parent, which ends its children in order
+        )
+        self._children[name] = child
+        return child
+
+    def check(self) -> None:
+        """
+        Raises:
+            ProcessDied: a child has ended with an error.
+        """
+        for name, child in self._children.items():
+            if child.poll():
+                raise ProcessDied(f"{name} ended with status {child.returncode}; its message is above")
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, watching the children.
+
+        Raises:
+            ProcessDied: as `check`.
+        """
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.check()
+            time.sleep(min(0.1, left))
+
+    def stop(self, name: str) -> int:
+        """SIGINT to one child, SIGKILL if it does not end in time; its exit status."""
+        child = self._children.pop(name)
+        if child.poll() is None:
+            child.send_signal(signal.SIGINT)
+        try:
+            return child.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            return child.wait()
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for name in list(self._children):
+            self.stop(name)
