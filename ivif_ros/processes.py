@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
 import signal
@@ -36,9 +37,15 @@ def share_file(name: str) -> Path:
     raise IvifError(f"{name} is in none of {', '.join(map(str, folders))}; reinstall the package")
 
 
+def shared_memory_profile() -> dict[str, str]:
+    """The environment variable, by ROS distribution, that gives Fast DDS shared memory for large images."""
+    kilted_or_later = importlib.util.find_spec("rclpy.experimental") is not None
+    name = "FASTDDS_DEFAULT_PROFILES_FILE" if kilted_or_later else "FASTRTPS_DEFAULT_PROFILES_FILE"
+    return {name: os.environ.get(name) or str(share_file("config/fastdds.xml"))}
+
+
 def isolated_environment() -> dict[str, str]:
     """This environment, with a random ROS domain that no other machine joins and shared memory for large images."""
-    profile = str(share_file("config/fastdds.xml"))
     local_only = (
         {"ROS_LOCALHOST_ONLY": "1"}
         if os.environ.get("ROS_DISTRO") == "humble"
@@ -47,9 +54,8 @@ def isolated_environment() -> dict[str, str]:
     return {
         **os.environ,
         **local_only,
+        **shared_memory_profile(),
         "ROS_DOMAIN_ID": str(random.randint(1, 101)),
-        "FASTDDS_DEFAULT_PROFILES_FILE": profile,
-        "FASTRTPS_DEFAULT_PROFILES_FILE": profile,
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -7,7 +7,6 @@ ros2 launch ivif_ros fusion.launch.py replay:=/data/pairs rate:=15
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
@@ -17,6 +16,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
+
+from ivif_ros.processes import shared_memory_profile
 
 SHARE = Path(get_package_share_directory("ivif_ros"))
 
@@ -31,10 +32,6 @@ ARGUMENTS = {
     "log_level": ("info", "debug, info, warn or error"),
     "replay": ("", "instead of cameras: 'scene' (rendered), a folder of pairs, or a bag"),
     "rate": ("30", "replay: frames a second"),
-    "fastdds": (
-        os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", str(SHARE / "config" / "fastdds.xml")),
-        "Fast DDS profile with shared memory that holds large images; empty: none",
-    ),
 }
 
 
@@ -68,11 +65,10 @@ def nodes(context: LaunchContext) -> list[Node | EmitEvent]:
 
 def generate_launch_description() -> LaunchDescription:
     """What `ros2 launch` calls."""
-    profiles = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")  # Kilted; Humble and Jazzy
     return LaunchDescription(
         [
             *(DeclareLaunchArgument(n, default_value=d, description=text) for n, (d, text) in ARGUMENTS.items()),
-            *(SetEnvironmentVariable(name, LaunchConfiguration("fastdds")) for name in profiles),
+            *(SetEnvironmentVariable(name, path) for name, path in shared_memory_profile().items()),
             OpaqueFunction(function=nodes),
         ]
     )

@@ -1,0 +1,382 @@
+"""The node on a real DDS graph: what goes in by topics, what comes out, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from ivif_core.fusion import Fuser
+from ivif_core.image_message import decode_image, fill_image
+from ivif_core.thermal import FixedScaling
+from ivif_ros.fusion_node import FusionNode
+from ivif_ros.processes import Processes, isolated_environment
+from test.ros.conftest import wait_for
+
+SECOND = 1_000_000_000
+
+
+def image(pixels: np.ndarray, encoding: str, stamp: int, frame: str = "camera") -> Image:
+    message = Image()
+    message.header.stamp = Time(nanoseconds=stamp).to_msg()
+    message.header.frame_id = frame
+    fill_image(message, pixels, encoding)
+    return message
+
+
+def compressed(pixels: np.ndarray, extension: str, stamp: int) -> CompressedImage:
+    message = CompressedImage(format=extension, data=cv2.imencode(f".{extension}", pixels)[1].tobytes())
+    message.header.stamp = Time(nanoseconds=stamp).to_msg()
+    return message
+
+
+def scene(seed: int = 0, size: tuple[int, int] = (96, 128)) -> tuple[np.ndarray, np.ndarray]:
+    """Thermal counts (uint16, half the size) and RGB (uint8 BGR) with structure."""
+    random = np.random.default_rng(seed)
+    counts = cv2.GaussianBlur(random.uniform(0, 1, (size[0] // 2, size[1] // 2)), (0, 0), 3)
+    visible = cv2.GaussianBlur(random.uniform(0, 255, (*size, 3)), (0, 0), 2)
+    return (20000 + 4000 * counts).astype(np.uint16), visible.astype(np.uint8)
+
+
+class Rig:
+    """A node under test, with cameras and listeners around it."""
+
+    def __init__(self, graph, *, namespace: str = "", transport: str = "raw", start: bool = True, **parameters) -> None:
+        overrides = [Parameter(name.replace("__", "."), value=value) for name, value in parameters.items()]
+        self.graph = graph
+        self.fusion = graph.add(FusionNode(context=graph.context, namespace=namespace, parameter_overrides=overrides))
+        self.tester = graph.node("tester")
+        kind, suffix = (CompressedImage, "/compressed") if transport == "compressed" else (Image, "")
+        prefix = f"{namespace}/" if namespace else ""
+        publish = self.tester.create_publisher
+        self.thermal = publish(kind, f"{prefix}thermal/image_raw{suffix}", qos_profile_sensor_data)
+        self.rgb = publish(kind, f"{prefix}rgb/image_raw{suffix}", qos_profile_sensor_data)
+        self.info = publish(CameraInfo, f"{prefix}rgb/camera_info", qos_profile_sensor_data)
+        self.fused = self.listen(Image, f"{prefix}ivif/fused")
+        self.diagnostics = self.listen(DiagnosticArray, "/diagnostics")
+        if start:
+            assert self.fusion.start()
+            self.connect()
+
+    def listen(self, kind, topic: str, profile=qos_profile_sensor_data) -> list:
+        messages: list = []
+        self.tester.create_subscription(kind, topic, messages.append, profile)
+        return messages
+
+    def connect(self) -> None:
+        assert wait_for(lambda: self.thermal.get_subscription_count() and self.rgb.get_subscription_count())
+        fused = self.fusion.resolve_topic_name("ivif/fused")
+        assert wait_for(lambda: self.tester.count_publishers(fused) and self.fusion.count_subscribers(fused))
+
+    def send(self, thermal, rgb) -> None:
+        self.thermal.publish(thermal)
+        self.rgb.publish(rgb)
+
+    def until_fused(self, make_pair, count: int = 1, timeout: float = 15.0) -> list:
+        """Send pairs (stamps 1/30 s apart) until `count` more are fused: the first may be lost to discovery."""
+        before = len(self.fused)
+        end = time.monotonic() + timeout
+        stamp = self.tester.get_clock().now().nanoseconds
+        while len(self.fused) < before + count and time.monotonic() < end:
+            stamp += SECOND // 30
+            self.send(*make_pair(stamp))
+            wait_for(lambda: len(self.fused) >= before + count, 1 / 30)
+        assert len(self.fused) >= before + count, "nothing was fused"
+        return self.fused[before:]
+
+    def status(self, contains: str, timeout: float = 15.0):
+        """The first status of the node whose message contains a text."""
+
+        def find():
+            for array in self.diagnostics:
+                for status in array.status:
+                    if contains in status.message:
+                        return status
+            return None
+
+        status = wait_for(find, timeout)
+        messages = [status.message for array in self.diagnostics for status in array.status]
+        assert status, f"{contains!r} not in {messages}"
+        return status
+
+    def set(self, **values) -> list:
+        client = self.tester.create_client(SetParameters, f"{self.fusion.get_fully_qualified_name()}/set_parameters")
+        parameters = [Parameter(n.replace("__", "."), value=v).to_parameter_msg() for n, v in values.items()]
+        return self.graph.call(client, SetParameters.Request(parameters=parameters)).results
+
+    def transition(self, transition: int) -> bool:
+        client = self.tester.create_client(ChangeState, f"{self.fusion.get_fully_qualified_name()}/change_state")
+        return self.graph.call(client, ChangeState.Request(transition=Transition(id=transition))).success
+
+
+def pair_of(counts, visible):
+    return lambda stamp: (image(counts, "mono16", stamp, "thermal"), image(visible, "bgr8", stamp + 5_000_000, "rgb"))
+
+
+def fixed_scaling() -> dict:
+    return {"thermal_scaling__mode": "fixed", "thermal_scaling__low": 20000.0, "thermal_scaling__high": 24000.0}
+
+
+def test_fused_has_the_visible_header_and_the_pixels_of_fuser(graph):
+    counts, visible = scene()
+    rig = Rig(graph, **fixed_scaling())
+    fused = rig.until_fused(pair_of(counts, visible))[0]
+    with Fuser(scaling=FixedScaling(20000, 24000)) as fuser:
+        expected = fuser.fuse(counts, visible)
+    assert fused.encoding == "bgr8" and fused.header.frame_id == "rgb"
+    np.testing.assert_array_equal(decode_image(fused), expected)
+
+
+def test_stamps_are_those_of_the_visible_images_in_order(graph):
+    rig = Rig(graph)
+    sent = []
+
+    def make_pair(stamp):
+        sent.append(stamp + 5_000_000)
+        return pair_of(*scene())(stamp)
+
+    stamps = [Time.from_msg(m.header.stamp).nanoseconds for m in rig.until_fused(make_pair, count=5)]
+    assert stamps == sorted(set(stamps)) and set(stamps) <= set(sent)
+
+
+def test_grey_visible_gives_mono8(graph):
+    counts, visible = scene()
+    grey = visible[:, :, 0].copy()
+    rig = Rig(graph, **fixed_scaling())
+    fused = rig.until_fused(lambda stamp: (image(counts, "mono16", stamp), image(grey, "mono8", stamp)))[0]
+    with Fuser(scaling=FixedScaling(20000, 24000)) as fuser:
+        np.testing.assert_array_equal(decode_image(fused), fuser.fuse(counts, grey))
+    assert fused.encoding == "mono8"
+
+
+def test_namespace_moves_all_topics(graph):
+    rig = Rig(graph, namespace="/robot1")
+    assert rig.until_fused(pair_of(*scene()))
+    assert rig.tester.count_publishers("/robot1/ivif/fused") == 1
+    assert rig.tester.count_publishers("/ivif/fused") == 0
+
+
+def test_compressed_cameras_in_compressed_and_debug_out(graph):
+    counts, visible = scene()
+    rig = Rig(graph, transport="compressed", thermal_transport="compressed", rgb_transport="compressed")
+    jpegs = rig.listen(CompressedImage, "ivif/fused/compressed")
+    debug = rig.listen(Image, "ivif/debug")
+    make_pair = lambda stamp: (compressed(counts, "png", stamp), compressed(visible, "png", stamp))  # noqa: E731
+    assert wait_for(lambda: rig.until_fused(make_pair) and jpegs and debug)
+    picture = cv2.imdecode(np.frombuffer(jpegs[-1].data, np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == visible.shape
+    assert np.abs(picture.astype(int) - decode_image(rig.fused[-1])).mean() < 6
+    side_by_side = decode_image(debug[-1])
+    np.testing.assert_array_equal(side_by_side[:, 128:256], visible)
+    np.testing.assert_array_equal(side_by_side[:, 256:], decode_image(rig.fused[-1]))
+
+
+def test_camera_info_of_the_visible_is_passed_on_with_the_fused_stamp(graph):
+    rig = Rig(graph)
+    infos = rig.listen(CameraInfo, "ivif/camera_info")
+    make_pair = pair_of(*scene())
+
+    def send(stamp):
+        rig.info.publish(CameraInfo(width=128, height=96, distortion_model="plumb_bob"))
+        return make_pair(stamp)
+
+    assert wait_for(lambda: rig.until_fused(send) and infos)
+    assert (infos[-1].width, infos[-1].distortion_model) == (128, "plumb_bob")
+    assert infos[-1].header.stamp in [m.header.stamp for m in rig.fused]
+
+
+def test_a_malformed_image_is_reported_and_the_stream_goes_on(graph):
+    counts, visible = scene()
+    rig = Rig(graph)
+    rig.until_fused(pair_of(counts, visible))
+    stamp = rig.tester.get_clock().now().nanoseconds + 60 * SECOND
+    broken = image(visible, "bgr8", stamp)
+    broken.data = broken.data[: len(broken.data) // 2]
+    rig.send(image(counts, "mono16", stamp), broken)
+    status = rig.status("malformed frame")
+    assert "expected" in status.message
+    last = len(rig.fused)
+    rig.send(*pair_of(counts, visible)(stamp + SECOND))
+    assert wait_for(lambda: len(rig.fused) > last)
+
+
+def test_an_unknown_encoding_is_named(graph):
+    counts, visible = scene()
+    rig = Rig(graph)
+
+    def make_pair(stamp):
+        strange = image(visible, "bgr8", stamp)
+        strange.encoding = "octarine"
+        return image(counts, "mono16", stamp), strange
+
+    end = time.monotonic() + 15
+    while time.monotonic() < end and not any("octarine" in s.message for a in rig.diagnostics for s in a.status):
+        rig.send(*make_pair(rig.tester.get_clock().now().nanoseconds))
+        time.sleep(0.1)
+    assert "octarine" in rig.status("octarine", 1.0).message
+
+
+def test_a_silent_camera_is_reported_by_name(graph):
+    counts, _ = scene()
+    rig = Rig(graph)
+    end = time.monotonic() + 15
+    while time.monotonic() < end and not any(
+        "rgb camera silent" in s.message for a in rig.diagnostics for s in a.status
+    ):
+        rig.thermal.publish(image(counts, "mono16", rig.tester.get_clock().now().nanoseconds))
+        time.sleep(0.05)
+    assert "thermal camera silent" not in rig.status("rgb camera silent", 1.0).message
+
+
+def test_stamps_that_jump_back_start_pairing_anew(graph):
+    counts, visible = scene()
+    rig = Rig(graph)
+    rig.until_fused(pair_of(counts, visible))
+    past = rig.tester.get_clock().now().nanoseconds - 1000 * SECOND
+    before = len(rig.fused)
+    for step in range(10):
+        rig.send(*pair_of(counts, visible)(past + step * SECOND // 30))
+        wait_for(lambda: len(rig.fused) > before, 0.2)
+    assert Time.from_msg(rig.fused[-1].header.stamp).nanoseconds < past + SECOND
+    rig.status("jumped back")
+
+
+@pytest.mark.parametrize("side", ["input", "output"])
+def test_a_qos_mismatch_is_reported(graph, side):
+    if side == "input":
+        override = {"qos_overrides./thermal/image_raw.subscription.reliability": "reliable"}
+        rig = Rig(graph, start=False, **override)
+        assert rig.fusion.start()
+        assert "RELIABLE" in rig.status("QoS of /thermal/image_raw").message.upper()
+    else:
+        rig = Rig(graph, output_reliability="best_effort")
+        rig.listen(Image, "ivif/fused", QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE))
+        assert "RELIABLE" in rig.status("QoS of /ivif/fused").message.upper()
+
+
+def test_parameters_change_live_and_bad_values_are_refused_with_the_reason(graph):
+    counts, visible = scene()
+    rig = Rig(graph, **fixed_scaling())
+    rig.until_fused(pair_of(counts, visible))
+    assert rig.set(output_encoding="rgb8", vividness=1.0)[0].successful
+    rig.until_fused(pair_of(counts, visible), count=2)
+    with Fuser(scaling=FixedScaling(20000, 24000), vividness=1.0) as fuser:
+        expected = fuser.fuse(counts, visible)
+    assert rig.fused[-1].encoding == "rgb8"
+    np.testing.assert_array_equal(decode_image(rig.fused[-1])[:, :, ::-1], expected)
+    for name, value, reason in (("slop", -1.0, "slop"), ("vividness", 2.0, "vividness"), ("model", "x", "cleanup")):
+        result = rig.set(**{name: value})[0]
+        assert not result.successful and reason in result.reason
+    assert rig.set(slop=0)[0].successful
+
+
+def test_thermal_time_offset_and_slop_decide_what_is_a_pair(graph):
+    counts, visible = scene()
+    rig = Rig(graph, slop=0.01)
+    late = lambda stamp: (image(counts, "mono16", stamp + 80_000_000), image(visible, "bgr8", stamp))  # noqa: E731
+    now = rig.tester.get_clock().now().nanoseconds
+    for step in range(5):
+        rig.send(*late(now + step * SECOND))
+    assert not wait_for(lambda: rig.fused, 0.5)
+    assert rig.set(thermal_time_offset=-0.08)[0].successful
+    assert rig.until_fused(late)
+
+
+def test_a_slow_network_drops_old_pairs_and_latency_stays_flat(graph, monkeypatch):
+    counts, visible = scene()
+    rig = Rig(graph)
+    fast = rig.fusion._pipeline.fuse
+
+    def slow(*pair):
+        time.sleep(0.1)
+        return fast(*pair)
+
+    monkeypatch.setattr(rig.fusion._pipeline, "fuse", slow)
+    latencies = []
+    rig.tester.create_subscription(
+        Image,
+        "ivif/fused",
+        lambda m: latencies.append(time.time() - Time.from_msg(m.header.stamp).nanoseconds / 1e9),
+        qos_profile_sensor_data,
+    )
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        rig.send(*pair_of(counts, visible)(rig.tester.get_clock().now().nanoseconds))
+        time.sleep(1 / 30)
+    assert len(latencies) >= 10
+    assert np.median(latencies[-5:]) < 0.5
+    assert rig.fusion._statistics.dropped["pair replaced by a newer one"] >= 20
+
+
+def test_lifecycle_transitions_by_service(graph):
+    make_pair = pair_of(*scene())
+    rig = Rig(graph, start=False, autostart=False)
+    assert rig.transition(Transition.TRANSITION_CONFIGURE)
+    assert rig.transition(Transition.TRANSITION_ACTIVATE)
+    rig.connect()
+    rig.until_fused(make_pair)
+    assert rig.transition(Transition.TRANSITION_DEACTIVATE)
+    assert wait_for(lambda: rig.thermal.get_subscription_count() == 0)
+    assert rig.transition(Transition.TRANSITION_ACTIVATE)
+    rig.connect()
+    rig.until_fused(make_pair)
+    assert rig.transition(Transition.TRANSITION_DEACTIVATE)
+    assert rig.transition(Transition.TRANSITION_CLEANUP)
+    assert rig.set(backend="onnxruntime")[0].successful
+    assert rig.transition(Transition.TRANSITION_CONFIGURE)
+    assert rig.transition(Transition.TRANSITION_ACTIVATE)
+    rig.connect()
+    rig.until_fused(make_pair)
+    assert wait_for(lambda: any("onnxruntime" in str(array.status[0].values) for array in rig.diagnostics))
+    assert rig.transition(Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    assert rig.fusion._state_machine.current_state[0] == State.PRIMARY_STATE_FINALIZED
+
+
+def test_a_configuration_that_fails_leaves_the_node_unconfigured_and_able_to_recover(graph):
+    rig = Rig(graph, start=False, model="/nowhere/student.onnx")
+    assert not rig.fusion.start()
+    assert rig.set(model="")[0].successful
+    assert rig.fusion.start()
+    rig.connect()
+    rig.until_fused(pair_of(*scene()))
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_the_process_ends_cleanly_within_two_seconds(stop):
+    environment = isolated_environment()
+    with Processes(environment):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "ivif_ros"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        line = child.stdout.readline()
+        assert "configured" in line, line
+        child.send_signal(stop)
+        started = time.monotonic()
+        output = child.communicate(timeout=10)[0]
+    assert child.returncode == 0, output
+    assert time.monotonic() - started < 2
+    assert "Traceback" not in output
+
+
+def test_wrong_parameters_at_start_end_with_a_message():
+    command = [sys.executable, "-m", "ivif_ros", "--ros-args", "-p", "vividness:=7.0"]
+    done = subprocess.run(command, env=isolated_environment(), capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert "vividness" in done.stderr and "Traceback" not in done.stderr
