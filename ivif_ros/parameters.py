@@ -13,7 +13,8 @@ from rclpy.parameter import Parameter as RosParameter
 from ivif_core import backends
 from ivif_core.errors import ConfigError
 from ivif_core.fusion import DEFAULT_VIVIDNESS
-from ivif_core.registration import Registration, make_registration
+from ivif_core.registration import Registration
+from ivif_core.registration_file import make_registration
 from ivif_core.thermal import ThermalScaling, make_scaling
 
 IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
@@ -95,8 +96,9 @@ PARAMETERS = (
     Parameter(
         "thermal_scaling.mode",
         "percentile",
-        "How 16-bit or float thermal becomes intensity: percentiles smoothed over time, or a fixed range.",
-        choices=("percentile", "fixed"),
+        "How 16-bit or float thermal becomes intensity. percentile: a range that follows the frames slowly; "
+        "plateau: histogram equalisation within it; fixed: from low to high.",
+        choices=("percentile", "plateau", "fixed"),
     ),
     Parameter("thermal_scaling.low", 0.0, "fixed: the value that becomes black, in the camera's unit."),
     Parameter("thermal_scaling.high", 65535.0, "fixed: the value that becomes white, in the camera's unit."),
@@ -106,13 +108,17 @@ PARAMETERS = (
         "thermal_scaling.smoothing", 0.95, "percentile: share of the old range kept at each frame.", (0.0, 0.999)
     ),
     Parameter(
+        "thermal_scaling.plateau", 3.0, "plateau: largest weight of a histogram bin, in mean weights.", (0.1, 1e6)
+    ),
+    Parameter(
         "registration.mode",
         "resize",
         "How thermal comes onto the RGB grid. none: it is there already; resize: same field of view; "
-        "homography: by registration.homography.",
-        choices=("none", "resize", "homography"),
+        "homography: by registration.homography; file: as a file of `ivif calibrate` says.",
+        choices=("none", "resize", "homography", "file"),
     ),
     Parameter("registration.homography", IDENTITY, "3×3, row by row: thermal pixel -> RGB pixel."),
+    Parameter("registration.file", "", "file: YAML of `ivif calibrate`."),
     Parameter(
         "thermal_transport", "raw", "raw, or compressed: <topic>/compressed.", None, ("raw", "compressed"), False
     ),

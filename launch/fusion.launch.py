@@ -15,9 +15,8 @@ from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from launch import LaunchContext, LaunchDescription
-
 from ivif_ros.processes import shared_memory_profile
+from launch import LaunchContext, LaunchDescription
 
 SHARE = Path(get_package_share_directory("ivif_ros"))
 
