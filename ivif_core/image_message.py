@@ -106,7 +106,7 @@ def to_visible(message: Any) -> np.ndarray:
     """
     pixels, encoding = _decode(message)
     if encoding not in _TO_BGR and encoding not in ("bgr8", "8UC3", "bgr16", *_GREY):
-        raise UnsupportedEncoding(f"visible image: encoding {encoding!r} is none; expected colour, mono, bayer or YUV")
+        raise InputError(f"visible image: encoding {encoding!r} is none; expected colour, mono, bayer or YUV")
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
     return cv2.cvtColor(pixels, _TO_BGR[encoding]) if encoding in _TO_BGR else pixels
@@ -122,9 +122,7 @@ def to_infrared(message: Any) -> np.ndarray:
     if encoding in (*_GREY, "32FC1"):
         return pixels
     if encoding.startswith("bayer"):
-        raise UnsupportedEncoding(
-            f"thermal image: encoding {encoding!r} is none; expected mono, 16UC1, 32FC1 or colour"
-        )
+        raise InputError(f"thermal image: encoding {encoding!r} is none; expected mono, 16UC1, 32FC1 or colour")
     return colour.luminance(to_visible(message))
 
 

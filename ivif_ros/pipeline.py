@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from ivif_core.fusion import Fuser
-from ivif_ros.conversion import to_infrared, to_visible
+from ivif_ros.conversion import infrared_pixels, visible_pixels
 from ivif_ros.parameters import Settings
 
 
@@ -75,7 +75,7 @@ class Pipeline:
         Raises:
             InputError: one of them is malformed or of an unknown encoding.
         """
-        counts, pixels = to_infrared(infrared), to_visible(visible)
+        counts, pixels = infrared_pixels(infrared), visible_pixels(visible)
         intensity = counts if counts.dtype == np.uint8 else self._fuser.scaling(counts)
         return FusedFrame(self._fuser.fuse(intensity, pixels), intensity, pixels)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 
@@ -63,21 +64,28 @@ def isolated_environment() -> dict[str, str]:
 class Processes:
     """Child Python processes in one environment; leaving the context ends them all."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], logs: Path | None = None) -> None:
+        """
+        Args:
+            logs: folder in which each child's output goes to `<name>.log`; None leaves it on this terminal.
+        """
         self._environment = environment
+        self._logs = logs
         self._children: dict[str, subprocess.Popen[str]] = {}
 
     def start(
         self, name: str, module: str, arguments: Sequence[str], *, capture: bool = False
     ) -> subprocess.Popen[str]:
         """Start `python -m module arguments…`; with `capture`, its standard output is a pipe."""
-        child = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            env=self._environment,
-            stdout=subprocess.PIPE if capture else None,
-            text=True,
-            start_new_session=True,  # Ctrl-C in the terminal goes to the parent, which ends its children in order
-        )
+        with nullcontext() if self._logs is None else self._logs.joinpath(f"{name}.log").open("wb") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                env=self._environment,
+                stdout=subprocess.PIPE if capture else log,
+                stderr=log,
+                text=True,
+                start_new_session=True,  # Ctrl-C in the terminal goes to the parent, which ends its children in order
+            )
         self._children[name] = child
         return child
 
@@ -88,7 +96,7 @@ class Processes:
         """
         for name, child in self._children.items():
             if child.poll():
-                raise ProcessDied(f"{name} ended with status {child.returncode}; its message is above")
+                raise ProcessDied(f"{name} ended with status {child.returncode}{self._last_words(name)}")
 
     def wait(self, seconds: float) -> None:
         """Sleep, watching the children.
@@ -100,6 +108,12 @@ class Processes:
         while (left := end - time.monotonic()) > 0:
             self.check()
             time.sleep(min(0.1, left))
+
+    def _last_words(self, name: str) -> str:
+        if self._logs is None:
+            return "; its message is above"
+        lines = self._logs.joinpath(f"{name}.log").read_text(errors="replace").splitlines()[-20:]
+        return ":\n" + "\n".join(f"  {line}" for line in lines) if lines else " and said nothing"
 
     def stop(self, name: str) -> int:
         """SIGINT to one child, SIGKILL if it does not end in time; its exit status."""

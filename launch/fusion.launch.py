@@ -58,7 +58,7 @@ def nodes(context: LaunchContext) -> list[Node | EmitEvent]:
     )
     if not value["replay"]:
         return [fusion]
-    source = ["--scene"] if value["replay"] == "scene" else [value["replay"]]
+    source = [] if value["replay"] == "scene" else [value["replay"]]
     return [fusion, Node(executable="replay", arguments=[*source, "--rate", value["rate"]], **common)]
 
 

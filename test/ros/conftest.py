@@ -25,11 +25,16 @@ TIMEOUT = 15.0
 
 
 class Graph:
-    """A ROS graph of its own: nodes added to it are spun in the background."""
+    """A ROS graph of its own: nodes added to it are spun in the background.
+
+    Attributes:
+        environment: for child processes that join it.
+    """
 
     def __init__(self) -> None:
         self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=random.randint(1, 101))
+        self.environment = {**os.environ, "ROS_DOMAIN_ID": str(random.randint(1, 101))}
+        rclpy.init(context=self.context, domain_id=int(self.environment["ROS_DOMAIN_ID"]))
         self._executor = SingleThreadedExecutor(context=self.context)
         self._nodes: list[Node] = []
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
