@@ -8,9 +8,15 @@ import cv2
 import numpy as np
 
 from ivif_core.errors import ConfigError, InputError
+from ivif_core.local_contrast import LocalContrast
+from ivif_core.pixel_repair import PixelRepair
+from ivif_core.radiometry import Radiometry
 from ivif_core.thermal_range import RangeTracker, sample
 
 MODES = ("fixed", "percentile", "plateau")
+
+STEP = 0.75
+"""Most grey levels that an adapting scaling moves a count in one frame; under 1, lest rounding makes it 2."""
 
 
 class ThermalScaling(Protocol):
@@ -65,13 +71,31 @@ class FixedScaling:
         """Nothing to forget."""
 
 
+class TemperatureScaling:
+    """A fixed range in °C: `low` becomes 0 and `high` 255, linear in temperature between. No state."""
+
+    def __init__(self, low: float, high: float, radiometry: Radiometry) -> None:
+        self._linear = FixedScaling(low, high)
+        self.radiometry = radiometry
+        self._table = self._linear(radiometry.celsius(np.arange(65536.0)[None, :]))[0]
+
+    def __call__(self, counts: np.ndarray) -> np.ndarray:
+        counts = check_counts(counts)
+        if counts.dtype == np.uint16:
+            return np.take(self._table, counts)
+        return self._linear(self.radiometry.celsius(counts))
+
+    def reset(self) -> None:
+        """Nothing to forget."""
+
+
 class PercentileScaling:
     """A linear range from percentiles of the frames, smoothed over time so that one frame's content does not flicker.
 
     With smoothing, a still background moves at most one grey level a frame (see `thermal_range`).
     """
 
-    def __init__(self, low: float = 1.0, high: float = 99.0, smoothing: float = 0.95, step: float = 0.75) -> None:
+    def __init__(self, low: float = 1.0, high: float = 99.0, smoothing: float = 0.95, step: float = STEP) -> None:
         """
         Args:
             low, high: percentiles that become 0 and 255.
@@ -107,7 +131,7 @@ class PlateauScaling:
         high: float = 99.8,
         smoothing: float = 0.95,
         plateau: float = 3.0,
-        step: float = 0.75,
+        step: float = STEP,
     ) -> None:
         """
         Args:
@@ -187,6 +211,29 @@ def to_intensity(infrared: np.ndarray, scaling: ThermalScaling) -> np.ndarray:
     raise InputError(f"infrared: expected uint8, uint16 or float, got {infrared.dtype}")
 
 
+class ThermalChain:
+    """Repair of bad pixels, a scaling, and local contrast on top.
+
+    Attributes:
+        counts: the last frame, repaired.
+    """
+
+    def __init__(self, scaling: ThermalScaling, repair: PixelRepair, contrast: LocalContrast | None = None) -> None:
+        self.scaling, self.repair, self.contrast = scaling, repair, contrast
+        self.counts: np.ndarray | None = None
+
+    def __call__(self, counts: np.ndarray) -> np.ndarray:
+        self.counts = self.repair(check_counts(counts))
+        intensity = self.scaling(self.counts)
+        return intensity if self.contrast is None else self.contrast(intensity)
+
+    def reset(self) -> None:
+        self.scaling.reset()
+        self.repair.reset()
+        if self.contrast is not None:
+            self.contrast.reset()
+
+
 def make_scaling(
     mode: str = "percentile",
     *,
@@ -196,24 +243,35 @@ def make_scaling(
     high_percentile: float = 99.0,
     smoothing: float = 0.95,
     plateau: float = 3.0,
-) -> ThermalScaling:
-    """The scaling that parameters name.
+    clahe: float = 0.0,
+    radiometry: Radiometry | None = None,
+) -> ThermalChain:
+    """The scaling that parameters name, with repair of bad pixels before it.
 
     Args:
         mode: 'fixed' (uses `low`, `high`), 'percentile' (uses the percentiles and `smoothing`) or 'plateau' (those and
             `plateau`).
-        low, high: counts (or the float image's unit) that become 0 and 255.
+        low, high: °C where there is `radiometry`, else counts (or the float image's unit), that become 0 and 255.
         low_percentile, high_percentile: percentiles of the frame that become 0 and 255.
-        smoothing: share of the old range kept at each frame, in [0, 1).
+        smoothing: share of the old range kept at each frame, in [0, 1); 0 takes each frame by itself.
         plateau: see `PlateauScaling`.
+        clahe: clip limit of local contrast on top; 0: none.
+        radiometry: what counts mean; only a fixed range uses it.
 
     Raises:
         ConfigError: an unknown mode or a value out of range.
     """
+    if not clahe >= 0:
+        raise ConfigError(f"thermal scaling: clahe must be a clip limit over 0, or 0 for none, got {clahe:g}")
+    # With local contrast, whose gain is up to clahe + 1, both may together move a count by STEP.
+    step = STEP / 2 / (1 + clahe) if clahe else STEP
+    scaling: ThermalScaling
     if mode == "fixed":
-        return FixedScaling(low, high)
-    if mode == "percentile":
-        return PercentileScaling(low_percentile, high_percentile, smoothing)
-    if mode == "plateau":
-        return PlateauScaling(low_percentile, high_percentile, smoothing, plateau)
-    raise ConfigError(f"thermal scaling: mode must be one of {', '.join(MODES)}, got '{mode}'")
+        scaling = FixedScaling(low, high) if radiometry is None else TemperatureScaling(low, high, radiometry)
+    elif mode == "percentile":
+        scaling = PercentileScaling(low_percentile, high_percentile, smoothing, step)
+    elif mode == "plateau":
+        scaling = PlateauScaling(low_percentile, high_percentile, smoothing, plateau, step)
+    else:
+        raise ConfigError(f"thermal scaling: mode must be one of {', '.join(MODES)}, got '{mode}'")
+    return ThermalChain(scaling, PixelRepair(), LocalContrast(clahe, smoothing, STEP / 2) if clahe else None)
