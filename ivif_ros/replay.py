@@ -54,6 +54,11 @@ class Cameras(Node):
         self.sent = {"infrared": 0, "visible": 0}
         self.refused = 0
 
+    def wait_for_subscribers(self, stopped: threading.Event) -> None:
+        """Until somebody listens to both cameras (or `stopped` is set), so that the first pairs are not lost."""
+        while any(not p.get_subscription_count() for p in self._publishers_of.values()) and not stopped.wait(0.02):
+            pass
+
     def publish(self, source: str, message: Image, stamp: Time) -> None:
         """Stamp and send one image; a flooded middleware refuses some, which are counted."""
         message.header.stamp = (stamp + self._offset if source == "infrared" else stamp).to_msg()
@@ -81,13 +86,17 @@ def play(cameras: Cameras, laps: Iterable[Iterable[Shown]], stopped: threading.E
     Times count from the start of a lap and never from the frame before, so the rate holds under load; the next lap
     starts one mean gap between visible frames after the last one.
     """
-    start, start_stamp = time.monotonic(), cameras.get_clock().now()
+    start, start_stamp = 0.0, Time()
 
     def forward(seconds: float) -> None:
         nonlocal start, start_stamp
         start, start_stamp = start + seconds, start_stamp + Duration(nanoseconds=round(seconds * 1e9))
 
     for lap in laps:
+        if not start:  # only now, since preparing the first lap and waiting take their time
+            if count is not None:
+                cameras.wait_for_subscribers(stopped)
+            start, start_stamp = time.monotonic(), cameras.get_clock().now()
         times: list[float] = []
         for source, at, message in lap:
             late = time.monotonic() - (start + at)
@@ -168,7 +177,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         "none: the rendered scene",
     )
     parser.add_argument("--rate", type=_rate, help=f"pairs per second ({DEFAULT_RATE:g}; a bag keeps its own)")
-    parser.add_argument("--count", type=_count, help="end after so many pairs; without it, loop until stopped")
+    parser.add_argument("--count", type=_count, help="wait for a listener, end after so many pairs; without it, loop")
     parser.add_argument("--raw16", action="store_true", help="8-bit thermal as 16-bit counts, 20,000 to 24,000")
     parser.add_argument("--infrared-size", type=_size, metavar="WxH", help="resize thermal images")
     parser.add_argument("--visible-size", type=_size, metavar="WxH", help="resize RGB images, or the scene itself")
