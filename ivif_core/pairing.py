@@ -94,7 +94,8 @@ class Pairing(ABC):
         if stamp < self._newest.get(source, stamp):
             self.dropped["stamp_jump"] += 1
             for name, queue in self._queues.items():
-                self.dropped[f"{name}_unmatched"] += len(queue)
+                for waiting in list(queue):
+                    self._discard(name, waiting)
             self.clear()
         self._newest[source] = stamp
         queue = self._queues[source]
@@ -102,8 +103,7 @@ class Pairing(ABC):
             self.dropped[f"{source}_duplicate"] += 1
         queue[stamp] = item
         while len(queue) > self.queue_size:
-            del queue[next(iter(queue))]  # stamps only grow, so the first is the oldest
-            self.dropped[f"{source}_unmatched"] += 1
+            self._discard(source, next(iter(queue)))  # stamps only grow, so the first is the oldest
         return self._match(source, stamp)
 
     def clear(self) -> None:
@@ -111,6 +111,15 @@ class Pairing(ABC):
         for queue in self._queues.values():
             queue.clear()
         self._newest.clear()
+
+    def finish(self) -> list[Pair]:
+        """The pairs that were still open at the end of a recording."""
+        return []
+
+    def _discard(self, source: Source, stamp: int) -> None:
+        """A frame out of its queue, without a partner."""
+        del self._queues[source][stamp]
+        self.dropped[f"{source}_unmatched"] += 1
 
     @abstractmethod
     def _match(self, source: Source, stamp: int) -> list[Pair]:
