@@ -19,6 +19,7 @@ EXTRAS = {
     "ray": ["ray>=2.9"],
     "test": [
         "pytest>=7.4",
+        "ruff>=0.6",
         "pytest-timeout>=2.2",
         "hypothesis>=6.90",
         "onnx>=1.15",
