@@ -32,7 +32,7 @@ setup(
     name=PACKAGE,
     version="0.1.0",
     description="Real-time infrared-visible image fusion for robots (ROS 2)",
-    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description=(Path(__file__).resolve().parent / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     maintainer="ivif_ros maintainers",
     maintainer_email="maintainers@ivif-ros.org",

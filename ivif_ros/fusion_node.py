@@ -14,7 +14,6 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
@@ -258,6 +257,8 @@ def _image(pixels: Any, encoding: str, header: Any) -> Image:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; returns the exit status."""
+    # rclpy's own handler ends `spin`. Python's would raise KeyboardInterrupt at any point, inside of rclpy's C++ too.
+    signal.signal(signal.SIGINT, lambda *_: None)
     rclpy.init(args=args)
     node = None
     try:
@@ -268,10 +269,10 @@ def main(args: Sequence[str] | None = None) -> int:
     except (ConfigError, InvalidParameterTypeException, InvalidParameterValueException) as error:
         print(f"fusion_node: {error}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+    except Exception:  # what rclpy was doing when its context was shut down fails in several ways
+        if rclpy.ok():
+            raise
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the clean-up
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()

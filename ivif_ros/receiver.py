@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -72,9 +73,10 @@ def _quantiles(nanoseconds: Sequence[int]) -> dict[str, float]:
 
 def main() -> int:
     """Listen until SIGINT."""
+    signal.signal(signal.SIGINT, lambda *_: None)  # rclpy's own handler ends `spin`
     rclpy.init()
     receiver = Receiver()
-    with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
+    with contextlib.suppress(ExternalShutdownException):
         rclpy.spin(receiver)
     print(json.dumps(receiver.summary()), flush=True)
     receiver.destroy_node()
