@@ -10,7 +10,9 @@ from importlib import import_module
 from ivif_core import __version__
 from ivif_core.errors import IvifError
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "engines": "list or clear the cached TensorRT engines",
+}
 """Sub-command -> one-line help; the module is `ivif_core.commands.<name, - as _>`."""
 
 
