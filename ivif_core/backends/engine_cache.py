@@ -206,6 +206,7 @@ class EngineCache:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            Path(name).chmod(0o644)  # a container image may carry engines that another user runs
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
