@@ -34,8 +34,8 @@ class OpenVinoBackend(Backend):
         compiled = openvino.Core().compile_model(str(self.model), "CPU", settings)
         self._request: Any = compiled.create_infer_request()
         return signature_from_io(
-            {port.get_any_name(): (_element(port), _last_axis(port)) for port in compiled.inputs},
-            [port.get_any_name() for port in compiled.outputs],
+            {_name(port): (_element(port), _last_axis(port)) for port in compiled.inputs},
+            [_name(port) for port in compiled.outputs],
         )
 
     def _run(self, feeds: dict[str, np.ndarray]) -> np.ndarray:
@@ -48,6 +48,12 @@ class OpenVinoBackend(Backend):
         import openvino
 
         return f"openvino {openvino.__version__.split('-')[0]} (CPU)"
+
+
+def _name(port: Any) -> str:
+    """The contract's name where the port has it: a port bears several names after graph optimisation."""
+    names = port.get_names()
+    return next((name for name in ("infrared", "visible", "vividness", "fused") if name in names), port.get_any_name())
 
 
 def _element(port: Any) -> str:

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ivif_core import colour
+from ivif_core.errors import InputError
+from ivif_core.fusion import Fuser
+from ivif_core.registration import Homography
+from ivif_core.thermal import FixedScaling
+
+
+@pytest.fixture(scope="module")
+def fuser():
+    with Fuser() as fuser:
+        yield fuser
+
+
+def smooth(seed: int, *shape: int) -> np.ndarray:
+    random = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    return cv2.GaussianBlur(random, (0, 0), 2)
+
+
+@given(st.integers(32, 90), st.integers(32, 90), st.integers(1, 100), st.integers(1, 100), st.booleans())
+@settings(max_examples=30)
+def test_any_size_gives_the_visible_shape(fuser, height, width, infrared_height, infrared_width, grey):
+    visible = smooth(0, height, width) if grey else smooth(0, height, width, 3)
+    fused = fuser.fuse(smooth(1, infrared_height, infrared_width), visible)
+    assert fused.shape == visible.shape and fused.dtype == np.uint8
+
+
+def test_luminance_is_fused_and_chrominance_is_the_visibles(fuser):
+    infrared, visible = smooth(1, 96, 128), smooth(0, 96, 128, 3)
+    grey = fuser.fuse(infrared, visible, grey=True)
+    registered = fuser.register(infrared, colour.luminance(visible))
+    np.testing.assert_array_equal(grey, fuser.fuse_luminance(registered, colour.luminance(visible)))
+    np.testing.assert_array_equal(fuser.fuse(infrared, visible), colour.recompose(grey, visible))
+
+
+def test_a_result_survives_the_next_call(fuser):
+    visible = smooth(0, 64, 64)
+    first = fuser.fuse(smooth(1, 64, 64), visible)
+    kept = first.copy()
+    fuser.fuse(smooth(2, 64, 64), 255 - visible)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_counts_floats_and_bytes_of_one_scene_fuse_alike(fuser):
+    intensity, visible = smooth(1, 64, 64), smooth(0, 64, 64, 3)
+    expected = fuser.fuse(intensity, visible)
+    np.testing.assert_array_equal(fuser.fuse((intensity / 255).astype(np.float32), visible), expected)
+    with Fuser(scaling=FixedScaling(1000, 1000 + 255 * 16)) as scaled:
+        counts = intensity.astype(np.uint16) * 16 + 1000
+        np.testing.assert_array_equal(scaled.fuse(counts, visible), expected)
+
+
+def test_where_thermal_does_not_see_the_visible_is_left(fuser):
+    visible = smooth(0, 128, 128, 3)
+    shift = np.array([[1, 0, 64], [0, 1, 0], [0, 0, 1]], float)
+    with Fuser(registration=Homography(shift)) as shifted:
+        y = colour.luminance(visible)
+        registered = shifted.register(smooth(1, 128, 128), y)
+    np.testing.assert_array_equal(registered[:, :63], y[:, :63])
+    np.testing.assert_array_equal(registered[:, 65:], smooth(1, 128, 128)[:, 1:64])
+
+
+@pytest.mark.parametrize(
+    ("infrared", "visible", "told"),
+    [
+        (smooth(0, 64, 64, 3), smooth(0, 64, 64), "infrared"),
+        (smooth(0, 64, 64).astype(np.int32), smooth(0, 64, 64), "infrared: expected uint8, uint16 or float, got int32"),
+        (smooth(0, 64, 64) * 1.0, smooth(0, 64, 64), r"expected float intensity in \[0, 1\]"),
+        (np.full((64, 64), np.nan), smooth(0, 64, 64), r"\[0, 1\]"),
+        (smooth(0, 64, 64), smooth(0, 64, 64, 4), "visible: expected H×W grey or H×W×3 BGR"),
+        (smooth(0, 64, 64), smooth(0, 64, 64) * 1.0, "visible: expected a uint8"),
+        (smooth(0, 64, 64), smooth(0, 20, 64), "at least 32×32"),
+        (np.zeros((0, 5), np.uint8), smooth(0, 64, 64), "infrared"),
+        (None, smooth(0, 64, 64), "infrared"),
+        (smooth(0, 64, 64), None, "visible"),
+    ],
+)
+def test_bad_input_says_what_came_and_what_was_expected(fuser, infrared, visible, told):
+    with pytest.raises(InputError, match=told):
+        fuser.fuse(infrared, visible)

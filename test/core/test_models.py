@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from ivif_core.errors import ModelError
+from ivif_core.models import read_metadata, resolve_model
+
+
+def identity_model(metadata: dict[str, str]) -> bytes:
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("a", "b")]
+    graph = helper.make_graph([helper.make_node("Identity", ["a"], ["b"])], "g", value[:1], value[1:])
+    model = helper.make_model(graph)
+    helper.set_model_props(model, metadata)
+    return model.SerializeToString()
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=20), st.text(max_size=300), max_size=6))
+def test_metadata_is_what_onnx_wrote(tmp_path_factory, metadata):
+    path = tmp_path_factory.mktemp("model") / "m.onnx"
+    path.write_bytes(identity_model(metadata))
+    assert read_metadata(path) == metadata
+
+
+def test_metadata_of_the_shipped_student():
+    metadata = read_metadata(resolve_model())
+    assert metadata == {p.key: p.value for p in onnx.load(resolve_model()).metadata_props}
+    assert {"ivif.version", "ivif.stride", "ivif.receptive_field", "ivif.recipe_sha256"} <= metadata.keys()
+    assert resolve_model("") == resolve_model(None)
+
+
+@given(st.binary(max_size=200))
+def test_what_is_no_model_is_a_model_error(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("model") / "m.onnx"
+    path.write_bytes(data)
+    try:
+        metadata = read_metadata(path)
+    except ModelError as error:
+        assert str(path) in str(error)
+    else:
+        assert isinstance(metadata, dict)  # random bytes may happen to be a message with a graph
+
+
+def test_a_model_cut_short_is_refused(tmp_path):
+    path = tmp_path / "m.onnx"
+    path.write_bytes(resolve_model().read_bytes()[:-100])
+    with pytest.raises(ModelError, match="cut short"):
+        read_metadata(path)
+
+
+def test_a_missing_model_is_named(tmp_path):
+    with pytest.raises(ModelError, match=str(tmp_path)):
+        resolve_model(tmp_path / "none.onnx")
+    with pytest.raises(ModelError, match="Is a directory"):
+        read_metadata(tmp_path)

@@ -1,0 +1,49 @@
+"""Who may import whom: the node and the inference side start without torch, the core without ROS."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+BLOCK = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in {blocked}:
+            raise ImportError('blocked: ' + name)
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+def run_without(blocked: set[str], code: str) -> subprocess.CompletedProcess:
+    script = BLOCK.format(blocked=blocked) + code
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+
+
+HEAVY = {"torch", "torchvision", "open_clip", "lightning", "ray", "plotly", "scipy", "skimage", "onnx"}
+
+
+def test_fusion_runs_without_torch_and_without_ros():
+    code = """
+import numpy as np
+from ivif_core.fusion import Fuser
+fused = Fuser().fuse(np.zeros((40, 50), np.uint8), np.full((64, 64, 3), 7, np.uint8))
+assert fused.shape == (64, 64, 3), fused.shape
+"""
+    done = run_without({*HEAVY, "rclpy", "sensor_msgs", "ivif_ros", "training"}, code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_node_imports_without_torch():
+    pytest.importorskip("rclpy")
+    code = "import ivif_ros.fusion_node, ivif_ros.replay, ivif_ros.demo, ivif_ros.benchmark"
+    done = run_without(HEAVY, code)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "tensorrt", "rosbags"])
+def test_runtimes_are_imported_only_where_used(runtime):
+    done = run_without({runtime}, "import ivif_core.fusion, ivif_core.backends, ivif_core.cli, ivif_core.pairing")
+    assert done.returncode == 0, done.stderr
