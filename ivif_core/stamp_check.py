@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from ivif_core.pairing import Source
 
 FAR = 10.0
@@ -12,17 +14,23 @@ class StampCheck:
     """Chooses the time by which each camera's frames are paired.
 
     Pairing needs one clock for both cameras, not the receiver's: when both are far from now but agree with each other
-    (a recording that is played back), their stamps are kept.
+    (a recording that is played back), their stamps are kept. Cameras disagree only once both have sent frames since
+    the last jump, so that a recording that loops may jump with one camera first.
 
     Attributes:
         problem: what is wrong with which camera's stamps; empty: nothing.
         replaced: the cameras whose time of receipt is used.
     """
 
+    SETTLED = 2
+    """Frames of each camera after a jump that make up its mind."""
+
     def __init__(self) -> None:
         self.problem = ""
         self.replaced: frozenset[Source] = frozenset()
-        self._ahead: dict[Source, float | None] = {}
+        self._ahead: dict[Source, float | None] = {}  # seconds from now; None: the stamp is zero
+        self._since_jump: Counter[Source] = Counter()
+        self._disagree: set[Source] = set()
 
     def time(self, source: Source, stamp: int, received: int) -> int:
         """The time to pair a frame by, ns.
@@ -31,15 +39,29 @@ class StampCheck:
             stamp: as the driver set it, ns.
             received: when the frame came, ns, of the clock that stamps should be of.
         """
-        self._ahead[source] = None if stamp == 0 else (stamp - received) / 1e9
-        zero = {name for name, ahead in self._ahead.items() if ahead is None}
-        far = {name: ahead for name, ahead in self._ahead.items() if ahead is not None and abs(ahead) > FAR}
-        agree = len(far) == 2 and abs(far["infrared"] - far["visible"]) <= FAR
-        alone = len(self._ahead) == 1  # nothing to disagree with yet
-        replaced = frozenset(zero) if agree or alone else frozenset(zero | set(far))
-        self.replaced = replaced
-        self.problem = "; ".join(
-            f"{name} stamps are {'zero' if name in zero else f'{far[name]:+.0f} s from now'}: receipt time is used"
-            for name in sorted(replaced)
-        )
-        return received if source in replaced else stamp
+        ahead = None if stamp == 0 else (stamp - received) / 1e9
+        if self._jumped(source, ahead):
+            self._since_jump.clear()
+        self._ahead[source] = ahead
+        self._since_jump[source] += 1
+        if all(self._since_jump[name] >= self.SETTLED for name in ("infrared", "visible")):
+            far = {name: value for name, value in self._ahead.items() if value is not None and abs(value) > FAR}
+            agree = len(far) == 2 and abs(far["infrared"] - far["visible"]) <= FAR
+            self._disagree = set() if agree else set(far)
+        zero = {name for name, value in self._ahead.items() if value is None}
+        self.replaced = frozenset(zero | self._disagree)
+        self.problem = "; ".join(self._complaint(name) for name in sorted(self.replaced))
+        return received if source in self.replaced else stamp
+
+    def _jumped(self, source: Source, ahead: float | None) -> bool:
+        if source not in self._ahead:
+            return True
+        before = self._ahead[source]
+        if ahead is None or before is None:
+            return ahead is not before
+        return abs(ahead - before) > FAR
+
+    def _complaint(self, source: Source) -> str:
+        ahead = self._ahead[source]
+        wrong = "zero" if ahead is None else f"{ahead:+.0f} s from now"
+        return f"{source} stamps are {wrong}: receipt time is used"

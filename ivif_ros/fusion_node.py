@@ -16,14 +16,19 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header, String
 
 from ivif_core.errors import ConfigError, InputError, IvifError
 from ivif_core.image_message import fill_image
-from ivif_core.pairing import Pair
+from ivif_core.nearest_pairing import NearestPairing
+from ivif_core.pairing import Source
+from ivif_core.silence import fingerprint
+from ivif_core.stamp_check import StampCheck
+from ivif_core.supervision import Job, Supervisor
 from ivif_ros import parameters
 from ivif_ros.diagnostics import qos_problems, report
 from ivif_ros.pipeline import FusedFrame, Pipeline
@@ -57,6 +62,8 @@ class FusionNode(LifecycleNode):
         self._pipeline: Pipeline | None = None
         self._worker: threading.Thread | None = None
         self._camera_info: CameraInfo | None = None
+        self._visible_frame = ""
+        self._status = ""
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._report)
 
@@ -81,6 +88,9 @@ class FusionNode(LifecycleNode):
         self._compressed = self.create_lifecycle_publisher(CompressedImage, "ivif/fused/compressed", profile)
         self._debug = self.create_lifecycle_publisher(Image, "ivif/debug", profile)
         self._info = self.create_lifecycle_publisher(CameraInfo, "ivif/camera_info", profile)
+        self._hot_spots = self.create_lifecycle_publisher(Image, "ivif/hotspots", profile)
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._states = self.create_lifecycle_publisher(String, "ivif/status", latched)
         facts = self._pipeline.facts
         self.get_logger().info(f"configured: {facts['backend']}, {facts['model']}")
         return super().on_configure(state)
@@ -89,10 +99,16 @@ class FusionNode(LifecycleNode):
         settings = self._settings
         self._statistics = Statistics(time.monotonic())
         self._pipeline.reset()
-        self._pairing = make_pairing(
-            settings["pairing"], settings["slop"], settings["queue_size"], settings["thermal_time_offset"]
+        names = ("pairing", "slop", "queue_size", "thermal_time_offset", "hold_thermal")
+        self._supervisor = Supervisor(
+            make_pairing(*(settings[name] for name in names)),
+            settings["on_missing"],
+            time.monotonic(),
+            detect_freeze=settings["freeze_detection"],
         )
-        self._latest: Latest[Pair] = Latest()
+        self._stamps = StampCheck()
+        self._status = ""
+        self._latest: Latest[Job] = Latest(Latest.BURST if settings["pairing"] == "nearest" else 1)
         result = super().on_activate(state)
         self._worker = threading.Thread(target=self._work, name="fusion", daemon=True)
         self._worker.start()
@@ -137,7 +153,7 @@ class FusionNode(LifecycleNode):
         """Free model and publishers; harmless where there are none."""
         if self._pipeline is None:
             return
-        for publisher in (self._fused, self._compressed, self._debug, self._info):
+        for publisher in (self._fused, self._compressed, self._debug, self._info, self._hot_spots, self._states):
             self.destroy_publisher(publisher)
         self._pipeline.close()
         self._pipeline = None
@@ -155,15 +171,40 @@ class FusionNode(LifecycleNode):
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
 
-    def _on_frame(self, source: str, message: Any) -> None:
-        self._statistics.received(source, time.monotonic())
-        jumps = self._pairing.dropped["stamp_jump"]
-        for pair in self._pairing.add(source, Time.from_msg(message.header.stamp).nanoseconds, message):
-            if self._latest.put(pair):
+    def _on_frame(self, source: Source, message: Any) -> None:
+        now, supervisor = time.monotonic(), self._supervisor
+        self._statistics.received(source, now)
+        stamp = self._time_of(source, message)
+        frame_print = fingerprint(message.data) if source == "infrared" else None
+        jumps = supervisor.pairing.dropped["stamp_jump"]
+        for job in supervisor.add(source, stamp, message, now, frame_print):
+            if self._latest.put(job):
                 self._statistics.drop("pair replaced by a newer one")
-        if self._pairing.dropped["stamp_jump"] > jumps:
+        if supervisor.pairing.dropped["stamp_jump"] > jumps:
             self._pipeline.reset()
             self._warn(f"{source} stamps jumped back: queues cleared, pairing starts anew")
+        self._announce(now)
+
+    def _time_of(self, source: Source, message: Any) -> int:
+        """The stamp to pair by, ns; a stamp that is replaced by the time of receipt is so in the message too."""
+        replaced = self._stamps.replaced
+        stamp = Time.from_msg(message.header.stamp).nanoseconds
+        stamp = self._stamps.time(source, stamp, self.get_clock().now().nanoseconds)
+        if self._stamps.replaced != replaced:
+            self._supervisor.clear()  # what waits is of another clock
+        if source in self._stamps.replaced:
+            message.header.stamp = Time(nanoseconds=stamp).to_msg()
+        if self._stamps.problem:
+            self._warn(self._stamps.problem)
+        return stamp
+
+    def _announce(self, now: float) -> None:
+        """Publish the status when it changed; the topic is latched."""
+        status = self._supervisor.status(now)
+        if status != self._status:
+            self._status = status
+            self._states.publish(String(data=status))
+            self.get_logger().info(f"status: {status}")
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._camera_info = message
@@ -171,11 +212,11 @@ class FusionNode(LifecycleNode):
     # Fusing and publishing: the worker's thread
 
     def _work(self) -> None:
-        while (pair := self._latest.get()) is not None:
+        while (job := self._latest.get()) is not None:
             started = time.monotonic()
             try:
-                frame = self._pipeline.fuse(pair.infrared, pair.visible)
-                self._publish(frame, pair.visible.header)
+                frame = self._pipeline.fuse(job.infrared, job.visible)
+                self._publish(frame, self._header(job))
             except InputError as error:
                 self._statistics.drop("malformed pair")
                 self._warn(f"malformed frame: {error}")
@@ -187,9 +228,16 @@ class FusionNode(LifecycleNode):
                 self._warn(f"frame failed: {type(error).__name__}: {error}")
                 continue
             now = time.monotonic()
-            latency = (self.get_clock().now() - Time.from_msg(pair.visible.header.stamp)).nanoseconds / 1e9
-            event = Fused(latency, pair.offset, now - started, self._pipeline.network_seconds)
+            latency = (self.get_clock().now().nanoseconds - job.stamp) / 1e9
+            event = Fused(latency, job.offset, now - started, self._pipeline.network_seconds)
             self._statistics.fused(event, now)
+
+    def _header(self, job: Job) -> Header:
+        """The visible header; where infrared goes on alone, its time in the visible's frame."""
+        if job.visible is not None:
+            self._visible_frame = job.visible.header.frame_id
+        frame = self._visible_frame or (job.visible or job.infrared).header.frame_id
+        return Header(stamp=Time(nanoseconds=job.stamp).to_msg(), frame_id=frame)
 
     def _publish(self, frame: FusedFrame, header: Any) -> None:
         fused, encoding = frame.fused, "mono8"
@@ -204,6 +252,8 @@ class FusionNode(LifecycleNode):
             quality = [cv2.IMWRITE_JPEG_QUALITY, self._settings["jpeg_quality"]]
             jpeg = cv2.imencode(".jpg", frame.fused, quality)[1]
             self._compressed.publish(CompressedImage(header=header, format="jpeg", data=jpeg.tobytes()))
+        if frame.hot_spots is not None and self._hot_spots.get_subscription_count():
+            self._hot_spots.publish(_image(frame.hot_spots, "mono8", header))
         if self._debug.get_subscription_count():
             self._debug.publish(_image(self._pipeline.side_by_side(frame), "bgr8", header))
 
@@ -222,10 +272,13 @@ class FusionNode(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _apply_pairing(self, changed: set[str]) -> None:
-        settings = self._settings
-        self._pairing.slop, self._pairing.queue_size = settings["slop"], settings["queue_size"]
+        settings, pairing = self._settings, self._supervisor.pairing
+        self._supervisor.policy = settings["on_missing"]
+        pairing.slop, pairing.queue_size = settings["slop"], settings["queue_size"]
+        if isinstance(pairing, NearestPairing):
+            pairing.hold = settings["hold_thermal"]
         if "thermal_time_offset" in changed:
-            self._pairing.infrared_offset = settings["thermal_time_offset"]
+            pairing.infrared_offset = settings["thermal_time_offset"]
 
     def _warn(self, problem: str) -> None:
         self._problem = (time.monotonic(), problem)
@@ -241,12 +294,27 @@ class FusionNode(LifecycleNode):
                 self.get_logger().warning(problem, throttle_duration_sec=10.0)
             if now - self._problem[0] < PROBLEM_LIFETIME:
                 problems.append(self._problem[1])
+            problems += self._missing(now)
+            self._announce(now)
+            facts = {**facts, "status": self._status, "thermal age (s)": f"{self._age('infrared', now):.2f}"}
+            dropped = self._supervisor.pairing.dropped + self._supervisor.dropped
             self._statistics.dropped.update(
-                {cause: n - self._statistics.dropped[cause] for cause, n in self._pairing.dropped.items()}
+                {cause: n - self._statistics.dropped[cause] for cause, n in dropped.items()}
             )
         message = report(self.get_name(), self._statistics, now, active=active, facts=facts, problems=problems)
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
+
+    def _missing(self, now: float) -> list[str]:
+        """Warnings about the cameras beside silence, which `report` sees itself."""
+        problems = [self._pipeline.warning] if self._pipeline.warning else []
+        if self._supervisor.states(now)["infrared"] == "frozen":
+            policy = self._settings["on_missing"]
+            problems.append(f"thermal camera frozen for {self._age('infrared', now):.1f} s (on_missing: {policy})")
+        return problems
+
+    def _age(self, source: Source, now: float) -> float:
+        return self._supervisor.watches[source].age(now)
 
 
 def _image(pixels: Any, encoding: str, header: Any) -> Image:

@@ -13,9 +13,12 @@ from rclpy.parameter import Parameter as RosParameter
 from ivif_core import backends
 from ivif_core.errors import ConfigError
 from ivif_core.fusion import DEFAULT_VIVIDNESS
+from ivif_core.hot_spots import HotSpots
+from ivif_core.radiometry import KINDS, Radiometry, make_radiometry
 from ivif_core.registration import Registration
 from ivif_core.registration_file import make_registration
-from ivif_core.thermal import ThermalScaling, make_scaling
+from ivif_core.supervision import POLICIES
+from ivif_core.thermal import ThermalChain, make_scaling
 
 IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 
@@ -87,11 +90,13 @@ PARAMETERS = (
     Parameter(
         "pairing",
         "approximate",
-        "How frames are paired by stamp. approximate: each frame once.",
-        choices=("approximate",),
+        "How frames are paired by stamp. approximate: each frame once; nearest: each RGB frame with the nearest "
+        "thermal frame, which may serve several.",
+        choices=("approximate", "nearest"),
     ),
     Parameter("slop", 0.05, "Largest stamp difference of a pair, s.", (0.0, 10.0)),
     Parameter("queue_size", 10, "Frames a camera that wait for their partner.", (1, 1000)),
+    Parameter("hold_thermal", 0.0, "nearest: how old a thermal frame may serve where none is in slop, s.", (0.0, 60.0)),
     Parameter("thermal_time_offset", 0.0, "Added to the thermal stamps before pairing, s.", (-10.0, 10.0)),
     Parameter(
         "thermal_scaling.mode",
@@ -100,8 +105,8 @@ PARAMETERS = (
         "plateau: histogram equalisation within it; fixed: from low to high.",
         choices=("percentile", "plateau", "fixed"),
     ),
-    Parameter("thermal_scaling.low", 0.0, "fixed: the value that becomes black, in the camera's unit."),
-    Parameter("thermal_scaling.high", 65535.0, "fixed: the value that becomes white, in the camera's unit."),
+    Parameter("thermal_scaling.low", 0.0, "fixed: black; °C with radiometry, else the camera's unit."),
+    Parameter("thermal_scaling.high", 65535.0, "fixed: white; °C with radiometry, else the camera's unit."),
     Parameter("thermal_scaling.low_percentile", 1.0, "percentile: share of pixels that become black, %.", (0.0, 100.0)),
     Parameter("thermal_scaling.high_percentile", 99.0, "percentile: share not yet white, %.", (0.0, 100.0)),
     Parameter(
@@ -110,6 +115,28 @@ PARAMETERS = (
     Parameter(
         "thermal_scaling.plateau", 3.0, "plateau: largest weight of a histogram bin, in mean weights.", (0.1, 1e6)
     ),
+    Parameter("thermal_scaling.clahe", 0.0, "Clip limit of local contrast on top; 0: none, 2: moderate.", (0.0, 40.0)),
+    Parameter(
+        "radiometry.kind",
+        "none",
+        "What thermal values mean. linear: °C = value · scale + offset; planck: FLIR's constants.",
+        choices=KINDS,
+    ),
+    Parameter("radiometry.scale", 0.01, "linear: °C a count; TLinear 0.01 or 0.1, Optris 0.1, float 1."),
+    Parameter("radiometry.offset", -273.15, "linear: °C at value 0; kelvin −273.15, Optris −100, Celsius 0."),
+    Parameter("radiometry.planck", [0.0] * 5, "planck: R1, R2, B, F, O."),
+    Parameter("radiometry.emissivity", 1.0, "planck: of what is looked at.", (0.01, 1.0)),
+    Parameter("radiometry.reflected_celsius", 20.0, "planck: apparent temperature of what it mirrors, °C."),
+    Parameter(
+        "hot_spots.mode",
+        "off",
+        "Outline of hot pixels and the mask ivif/hotspots. celsius: over hot_spots.celsius, needs radiometry; "
+        "percent: the hottest hot_spots.percent of the frame.",
+        choices=("off", "celsius", "percent"),
+    ),
+    Parameter("hot_spots.celsius", 60.0, "celsius: the limit, °C."),
+    Parameter("hot_spots.percent", 1.0, "percent: the share of the frame, %.", (0.01, 50.0)),
+    Parameter("hot_spots.draw", True, "Draw the outline into the fused image."),
     Parameter(
         "registration.mode",
         "resize",
@@ -132,7 +159,14 @@ PARAMETERS = (
         live=False,
     ),
     Parameter("jpeg_quality", 85, "Of ivif/fused/compressed.", (1, 100)),
-    Parameter("on_missing", "pause", "What to publish while a camera is silent. pause: nothing.", choices=("pause",)),
+    Parameter(
+        "on_missing",
+        "pause",
+        "While a camera is frozen or silent. pause: nothing is published; visible_only, thermal_only: that camera "
+        "alone; hold: the last frame of the missing one serves on.",
+        choices=POLICIES,
+    ),
+    Parameter("freeze_detection", True, "Take repeated thermal frames as a freeze; false for noiseless simulations."),
     Parameter("autostart", True, "Configure and activate at start; false: wait for lifecycle transitions.", live=False),
 )
 
@@ -156,18 +190,33 @@ class Settings:
         settings = cls({p.name: p.read(values.get(p.name, p.default)) for p in PARAMETERS})
         settings.scaling()
         settings.registration()
+        settings.hot_spots()
         return settings
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
 
-    def scaling(self) -> ThermalScaling:
+    def scaling(self) -> ThermalChain:
         """The thermal scaling that these settings ask for, without memory of earlier frames."""
-        return make_scaling(self["thermal_scaling.mode"], **self._group("thermal_scaling"))
+        radiometry = self.radiometry()
+        return make_scaling(
+            self["thermal_scaling.mode"], radiometry=radiometry, **self._group("thermal_scaling", "mode")
+        )
+
+    def radiometry(self) -> Radiometry | None:
+        """What thermal values mean, if these settings say it."""
+        return make_radiometry(**self._group("radiometry"))
+
+    def hot_spots(self) -> HotSpots | None:
+        """The hot spots that these settings ask for, if any."""
+        mode = self["hot_spots.mode"]
+        if mode == "off":
+            return None
+        return HotSpots(**{mode: self[f"hot_spots.{mode}"]}, radiometry=self.radiometry())
 
     def registration(self) -> Registration:
         """The registration that these settings ask for."""
-        return make_registration(self["registration.mode"], **self._group("registration"))
+        return make_registration(self["registration.mode"], **self._group("registration", "mode"))
 
     def changed(self, other: Settings) -> set[str]:
         """Names whose values differ."""
@@ -189,9 +238,9 @@ class Settings:
             )
         return changed
 
-    def _group(self, prefix: str) -> dict[str, Any]:
-        names = (name for name in self.values if name.startswith(f"{prefix}.") and name != f"{prefix}.mode")
-        return {name.removeprefix(f"{prefix}."): self.values[name] for name in names}
+    def _group(self, prefix: str, *without: str) -> dict[str, Any]:
+        names = (name.removeprefix(f"{prefix}.") for name in self.values if name.startswith(f"{prefix}."))
+        return {name: self.values[f"{prefix}.{name}"] for name in names if name not in without}
 
 
 def declare(node: Node) -> Settings:

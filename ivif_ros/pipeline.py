@@ -8,28 +8,39 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ivif_core.byte_order import looks_swapped
 from ivif_core.fusion import Fuser
+from ivif_core.hot_spots import draw_outline, mask_onto_visible
 from ivif_ros.conversion import infrared_pixels, visible_pixels
 from ivif_ros.parameters import Settings
+
+BYTE_ORDER_INTERVAL = 30
+"""Every so many thermal frames the byte order is checked."""
 
 
 @dataclass(frozen=True)
 class FusedFrame:
-    """One fused pair.
+    """One image made.
 
     Attributes:
         fused: uint8 H×W×3 BGR, or H×W where the visible image is grey.
-        intensity: uint8 h×w, the scaled infrared before registration.
-        visible: uint8, as it came, BGR or grey.
+        intensity: uint8 h×w, the scaled infrared before registration; None: that camera is missing.
+        visible: uint8, as it came, BGR or grey; None: that camera is missing.
+        hot_spots: uint8 H×W, 255 where hot; None: not asked for, or no infrared.
     """
 
     fused: np.ndarray
-    intensity: np.ndarray
-    visible: np.ndarray
+    intensity: np.ndarray | None
+    visible: np.ndarray | None
+    hot_spots: np.ndarray | None
 
 
 class Pipeline:
-    """Conversion, scaling and fusion with the node's settings."""
+    """Conversion, scaling and fusion with the node's settings.
+
+    Attributes:
+        warning: what looks wrong with the thermal images; empty: nothing.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """
@@ -44,6 +55,10 @@ class Pipeline:
             registration=settings.registration(),
             threads=settings["threads"] or None,
         )
+        self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
+        self._visible_shape: tuple[int, ...] | None = None
+        self._until_check = 0
+        self.warning = ""
 
     @property
     def facts(self) -> dict[str, str]:
@@ -60,30 +75,66 @@ class Pipeline:
     def apply(self, settings: Settings, changed: set[str]) -> None:
         """Take over settings that may change live; scaling and registration keep their state unless they changed."""
         self._fuser.vividness = settings["vividness"]
-        if any(name.startswith("thermal_scaling.") for name in changed):
+        if any(name.startswith(("thermal_scaling.", "radiometry.")) for name in changed):
             self._fuser.scaling = settings.scaling()
         if any(name.startswith("registration.") for name in changed):
             self._fuser.registration = settings.registration()
+        self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
 
     def reset(self) -> None:
         """The stream starts anew: forget earlier frames."""
         self._fuser.scaling.reset()
 
-    def fuse(self, infrared: Any, visible: Any) -> FusedFrame:
-        """Fuse two messages (Image or CompressedImage).
+    def fuse(self, infrared: Any | None, visible: Any | None) -> FusedFrame:
+        """Fuse two messages (Image or CompressedImage), or show the only one there is.
+
+        Infrared alone comes on the grid, and with the number of channels, of the last visible image.
 
         Raises:
             InputError: one of them is malformed or of an unknown encoding.
         """
-        counts, pixels = infrared_pixels(infrared), visible_pixels(visible)
-        intensity = counts if counts.dtype == np.uint8 else self._fuser.scaling(counts)
-        return FusedFrame(self._fuser.fuse(intensity, pixels), intensity, pixels)
+        pixels = None if visible is None else visible_pixels(visible)
+        if pixels is not None:
+            self._visible_shape = pixels.shape
+        if infrared is None:
+            return FusedFrame(pixels, None, pixels, None)
+        intensity, counts = self._scaled(infrared_pixels(infrared))
+        shape = self._visible_shape or intensity.shape
+        if pixels is None:
+            fused = self._fuser.register(intensity, np.zeros(shape[:2], np.uint8))
+            fused = as_bgr(fused) if len(shape) == 3 else fused
+        else:
+            fused = self._fuser.fuse(intensity, pixels)
+        if self._hot_spots is None:
+            return FusedFrame(fused, intensity, pixels, None)
+        hot = mask_onto_visible(self._fuser.registration, self._hot_spots(counts), shape[:2])
+        if self._draw:
+            fused = fused.copy()
+            draw_outline(fused, hot)
+        return FusedFrame(fused, intensity, pixels, hot)
+
+    def _scaled(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Intensity, and the counts without bad pixels."""
+        if counts.dtype == np.uint8:
+            return counts, counts
+        if counts.dtype == np.uint16:
+            self._check_byte_order(counts)
+        return self._fuser.scaling(counts), self._fuser.scaling.counts
+
+    def _check_byte_order(self, counts: np.ndarray) -> None:
+        if self._until_check == 0:
+            swapped = looks_swapped(counts)
+            self.warning = "thermal bytes look swapped: the driver states a wrong is_bigendian" if swapped else ""
+        self._until_check = (self._until_check - 1) % BYTE_ORDER_INTERVAL
 
     def side_by_side(self, frame: FusedFrame) -> np.ndarray:
-        """Thermal | RGB | fused on the visible grid, uint8 H×3W×3 BGR."""
-        visible_y = frame.visible if frame.visible.ndim == 2 else cv2.cvtColor(frame.visible, cv2.COLOR_BGR2GRAY)
-        registered = self._fuser.register(frame.intensity, visible_y)
-        return cv2.hconcat([as_bgr(image) for image in (registered, frame.visible, frame.fused)])
+        """Thermal | RGB | fused on the visible grid, uint8 H×3W×3 BGR; black where a camera is missing."""
+        visible = np.zeros_like(frame.fused) if frame.visible is None else frame.visible
+        visible_y = visible if visible.ndim == 2 else cv2.cvtColor(visible, cv2.COLOR_BGR2GRAY)
+        registered = np.zeros_like(visible_y)
+        if frame.intensity is not None:
+            registered = self._fuser.register(frame.intensity, visible_y)
+        return cv2.hconcat([as_bgr(image) for image in (registered, visible, frame.fused)])
 
     def close(self) -> None:
         """Free the model."""

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from rclpy.duration import Duration
 from rclpy.time import Time
 
+from ivif_core.nearest_pairing import NearestPairing
 from ivif_core.pairing import ApproximatePairing, Pair, Pairing, Source
 
 T = TypeVar("T")
 
 
-def make_pairing(kind: str, slop: float, queue_size: int, infrared_offset: float) -> Pairing:
+def make_pairing(kind: str, slop: float, queue_size: int, infrared_offset: float, hold: float = 0.0) -> Pairing:
     """The pairing of the parameter `pairing`; approximate is message_filters' where that is installed."""
+    if kind == "nearest":
+        return NearestPairing(slop, queue_size, infrared_offset, hold)
     has_message_filters = importlib.util.find_spec("message_filters") is not None
-    pairings = {"approximate": MessageFiltersPairing if has_message_filters else ApproximatePairing}
-    return pairings[kind](slop, queue_size, infrared_offset)
+    return (MessageFiltersPairing if has_message_filters else ApproximatePairing)(slop, queue_size, infrared_offset)
 
 
 @dataclass(frozen=True)
@@ -76,26 +79,34 @@ class MessageFiltersPairing(Pairing):
 
 
 class Latest(Generic[T]):
-    """A place for one item between two threads: what was not fetched in time is replaced, so that nothing queues."""
+    """A place for the newest items between two threads: what is not fetched in time is replaced, nothing queues.
 
-    def __init__(self) -> None:
+    It holds one item, unless pairs come in bursts: one thermal frame of a slow camera decides several RGB frames.
+    """
+
+    BURST = 4
+
+    def __init__(self, capacity: int = 1) -> None:
         self._changed = threading.Condition()
-        self._item: T | None = None
+        self._items: deque[T] = deque()
+        self._capacity = capacity
         self._closed = False
 
     def put(self, item: T) -> bool:
         """Leave `item`; True if it replaced one that was never fetched."""
         with self._changed:
-            replaced, self._item = self._item is not None, item
+            replaced = len(self._items) >= self._capacity
+            if replaced:
+                self._items.popleft()
+            self._items.append(item)
             self._changed.notify()
         return replaced
 
     def get(self) -> T | None:
         """Wait for an item and take it; None once `close` was called."""
         with self._changed:
-            self._changed.wait_for(lambda: self._item is not None or self._closed)
-            item, self._item = self._item, None
-            return None if self._closed else item
+            self._changed.wait_for(lambda: self._items or self._closed)
+            return None if self._closed else self._items.popleft()
 
     def close(self) -> None:
         """Let `get` return None from now on."""

@@ -66,6 +66,12 @@ def test_latest_keeps_only_the_newest_and_says_what_it_replaced():
     assert not latest.put(3)
 
 
+def test_latest_holds_a_burst_in_order_and_replaces_the_oldest():
+    latest: Latest[int] = Latest(3)
+    assert [latest.put(number) for number in range(5)] == [False, False, False, True, True]
+    assert [latest.get() for _ in range(3)] == [2, 3, 4]
+
+
 def test_latest_get_waits_for_put_and_ends_at_close():
     latest: Latest[int] = Latest()
     got = []
