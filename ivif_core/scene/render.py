@@ -208,9 +208,8 @@ class Street:
         density = np.clip(plume * (1.9 + 1.3 * billow) - 0.10, 0, None) * edge
         alpha = (1 - np.exp(-1.8 * density)).astype(np.float32)
         box = (slice(low[1], high[1]), slice(low[0], high[0]))
-        alpha = cv2.resize(alpha, (high[0] - low[0], high[1] - low[1])) * (
-            canvas.depth[box] > _VENT[2] - 1.2
-        )  # it billows towards the camera too
+        behind = canvas.depth[box] > _VENT[2] - 1.2  # it billows towards the camera too
+        alpha = cv2.resize(alpha, (high[0] - low[0], high[1] - low[1])) * behind
         distance = min((car.z - _VENT[2] for car in cars if car.approaching and car.z > _VENT[2]), default=1e3)
         colour = SODIUM * 0.11 + SKY * 2 + (HEADLIGHT / HEADLIGHT.max() * 6.0 / (distance + 9)).astype(np.float32)
         canvas.radiance[box] += alpha[..., None] * (colour - canvas.radiance[box])

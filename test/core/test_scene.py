@@ -58,7 +58,7 @@ def test_people_are_warm_and_hardly_visible(street, index):
         chest, beside = np.s_[v - 1 : v + 2, u - 1 : u + 2], np.s_[v, [u - 20, u + 19]]
         assert infrared[chest].mean() > 110
         contrasts.append([abs(image[chest].mean() - image[beside].mean()) for image in (infrared, visible)])
-    assert len(contrasts) >= 3
+    assert len(contrasts) >= 2
     thermal, rgb = np.array(contrasts).T
     assert thermal.min() > 30 and np.median(rgb) < 0.6 * np.median(thermal)
 
