@@ -15,7 +15,7 @@ EXTRAS = {
     "openvino": ["openvino>=2024.4"],
     "tensorrt": ["tensorrt>=8.6", "cuda-python>=12"],
     "train": ["open_clip_torch>=2.24", "lightning>=2.2", "tensorboard>=2.14", "onnx>=1.15"],
-    "report": ["plotly>=5.18"],
+    "report": ["scikit-image>=0.22"],
     "ray": ["ray>=2.9"],
     "test": [
         "pytest>=7.4",

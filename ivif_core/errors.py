@@ -21,3 +21,7 @@ class ModelError(IvifError, ValueError):
 
 class BackendUnavailable(IvifError, RuntimeError):
     """A backend was asked for by name and its runtime is not installed or has no device."""
+
+
+class MissingPackage(IvifError, ImportError):
+    """A task needs an optional package that is not installed; the message says which extra brings it."""
