@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+import torch
+from torch import nn
+
+from ivif_core.errors import ConfigError, ModelError
+from training.recipe import RunRecipe
+from training.run import CHECKPOINT, Run, load_checkpoint, seed_all, start
+
+
+def train(folder, *, steps=8, stop_after=None, seed=3, poison=None, crop=1):
+    """A loop with everything that a resumed run could get wrong: momentum, a schedule, dropout, global randomness."""
+    recipe = RunRecipe(
+        data="", output=str(folder), steps=steps, batch=2, crop=crop, seed=seed, checkpoint_every=3, accelerator="cpu"
+    )
+    fabric = start(recipe)
+    model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
+    run = Run(recipe, fabric, "test", {"model": model, "optimizer": optimizer, "schedule": schedule})
+    for step in run.steps():
+        inputs = torch.randn(5, 4) + torch.rand(1, generator=run.generator())
+        loss = model(inputs).square().mean() * (float("nan") if step == poison else 1)
+        run.record(loss, {"square": loss, "steady": torch.ones(())})
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        run.images("inputs", inputs[:, None, None].clamp(0, 1))
+        if step == stop_after:
+            os.kill(os.getpid(), signal.SIGINT)
+    return load_checkpoint(folder / CHECKPOINT, "test")
+
+
+def equal(first, second):
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(equal(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(equal, first, second))
+    return first == second
+
+
+def test_interrupted_and_resumed_is_bit_equal_to_uninterrupted(tmp_path):
+    whole = train(tmp_path / "whole")
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "parts", stop_after=3)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert load_checkpoint(tmp_path / "parts" / CHECKPOINT, "test")["step"] == 4
+    torch.rand(100)  # another process would have another global state
+    resumed = train(tmp_path / "parts")
+    for name in ("model", "optimizer", "schedule", "step"):
+        assert equal(whole[name], resumed[name]), name
+    assert not equal(whole["model"], train(tmp_path / "other", seed=4)["model"])
+
+
+def test_nan_names_step_and_part_and_leaves_the_checkpoint(tmp_path):
+    with pytest.raises(ModelError, match=r"step 5: loss, square not finite .*'steady': 1\.0"):
+        train(tmp_path, poison=5)
+    assert load_checkpoint(tmp_path / CHECKPOINT, "test")["step"] == 3
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_another_recipe_is_refused_but_more_steps_are_not(tmp_path):
+    train(tmp_path, steps=4)
+    with pytest.raises(ConfigError, match=r"another recipe \(crop differ\)"):
+        train(tmp_path, crop=2)
+    assert train(tmp_path, steps=6)["step"] == 6
+
+
+def test_the_folder_says_what_was_run(tmp_path):
+    checkpoint = train(tmp_path, steps=3)
+    description = json.loads((tmp_path / "run.json").read_text())
+    assert description["seed"] == 3 and description["git"] and description["git"] == checkpoint["git"]
+    assert "steps: 3" in (tmp_path / "recipe.yaml").read_text()
+    assert list(tmp_path.glob("events.out.tfevents.*"))
+
+
+def test_broken_and_foreign_checkpoints_are_named(tmp_path):
+    path = tmp_path / CHECKPOINT
+    with pytest.raises(ModelError, match="no checkpoint"):
+        load_checkpoint(path, "test")
+    train(tmp_path, steps=3)
+    with pytest.raises(ModelError, match="kind 'test'; expected 'teacher'"):
+        load_checkpoint(path, "teacher")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ModelError, match="is broken"):
+        load_checkpoint(path, "test")
+
+
+def test_seeds_of_steps_and_ranks_differ():
+    draws = []
+    for key in ((0, 1, 0), (0, 1, 1), (0, 2, 0), (1, 1, 0)):
+        seed_all(*key)
+        draws.append(float(torch.rand(())))
+    assert len(set(draws)) == 4
