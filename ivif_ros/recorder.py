@@ -63,8 +63,6 @@ class Measured:
 
     def line(self) -> str:
         """Rate, latency and drops in one line."""
-        if not self.stamps:
-            return "waiting for the first fused frame"
         median, late = (1e3 * quantile(self.latencies, share) for share in (0.5, 0.95))
         return (
             f"{self.seconds:4.1f} s | fused {len(self.stamps)} at {self.rate:.1f} Hz | "
@@ -159,7 +157,8 @@ def record(recorder: Recorder, seconds: float, patience: float) -> Measured:
         if now - newest > (patience if not first else 5.0):
             raise IvifError(f"no fused frame for {now - newest:.0f} s; heard of the cameras: {recorder.heard}")
         if now - shown > (0.2 if sys.stdout.isatty() else 1.0):
-            print(measured.line(), end="\r" if sys.stdout.isatty() else "\n", flush=True)
+            line = measured.line() if first else f"waiting; cameras heard: {recorder.heard}"
+            print(line, end="\033[K\r" if sys.stdout.isatty() else "\n", flush=True)
             shown = now
     executor.remove_node(recorder)
     return measured
@@ -183,7 +182,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv if argv is None else argv
     parser = argparse.ArgumentParser(prog="recorder", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the recording")
-    parser.add_argument("--patience", type=float, default=30.0, help="seconds to wait for the first fused frame")
+    parser.add_argument("--patience", type=float, default=60.0, help="seconds to wait for the first fused frame")
     parser.add_argument("--output", type=Path, default=Path("out"), help="folder for demo.mp4 and demo.png")
     arguments = parser.parse_args(remove_ros_args(argv)[1:])
     signal.signal(signal.SIGTERM, signal.default_int_handler)

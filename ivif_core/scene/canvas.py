@@ -32,7 +32,8 @@ class Sprite:
     """Polygons drawn finer than the canvas, over each other, then blended in behind what is nearer.
 
     Attributes:
-        layer: linear blue, green, red and °C (never 0 where something is drawn).
+        layer: linear blue, green, red and °C (never 0 where something is drawn); once shrunk, times `alpha`.
+        alpha: once shrunk, the share of each pixel that is covered.
     """
 
     def __init__(self, view: View, outline: np.ndarray, fineness: int = 3) -> None:
@@ -50,11 +51,6 @@ class Sprite:
             return
         self.layer = np.zeros(((self.bottom - self.top) * fineness, (self.right - self.left) * fineness, 4), np.float32)
 
-    @property
-    def cover(self) -> np.ndarray:
-        """uint8: 255 where something is drawn."""
-        return cv2.compare(cv2.extractChannel(self.layer, 3), 0, cv2.CMP_NE)
-
     def polygon(self, pixels: np.ndarray, colour: np.ndarray, celsius: float) -> None:
         """A convex polygon N×2 in canvas pixels."""
         local = (np.asarray(pixels) - (self.left, self.top)) * self.fineness - 0.5
@@ -68,14 +64,18 @@ class Sprite:
         both = np.concatenate([start + radius * _DISC, end + end_radius * _DISC]).astype(np.float32)
         self.polygon(cv2.convexHull(both)[:, 0], colour, celsius)
 
-    def blend(self, canvas: Canvas, depth: float) -> None:
-        """Put it into the canvas at one depth, m."""
-        box = (slice(self.top, self.bottom), slice(self.left, self.right))
+    def shrink(self) -> None:
+        """To the canvas's own pixels, once all is drawn."""
         size = (self.right - self.left, self.bottom - self.top)
+        cover = cv2.compare(cv2.extractChannel(self.layer, 3), 0, cv2.CMP_NE)
+        self.alpha = cv2.resize(cover, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        self.layer = cv2.resize(self.layer, size, interpolation=cv2.INTER_AREA)
+
+    def blend(self, canvas: Canvas, depth: float) -> None:
+        """Put what was shrunk into the canvas at one depth, m."""
+        box = (slice(self.top, self.bottom), slice(self.left, self.right))
         shown = (canvas.depth[box] > depth).astype(np.float32)
-        alpha = cv2.resize(self.cover, size, interpolation=cv2.INTER_AREA) * (shown / 255)
-        # Nothing is drawn outside the cover, so the mean over a pixel is multiplied by its share already.
-        layer = cv2.resize(self.layer, size, interpolation=cv2.INTER_AREA) * shown[..., None]
+        alpha, layer = self.alpha * shown, self.layer * shown[..., None]
         canvas.radiance[box] = canvas.radiance[box] * (1 - alpha)[..., None] + layer[..., :3]
         canvas.celsius[box] = canvas.celsius[box] * (1 - alpha) + layer[..., 3]
         canvas.depth[box][alpha > 0.5] = depth

@@ -81,6 +81,7 @@ class Car:
             sprite.polygon(pixels[index], radiance[index], body.celsius[index])
         self._draw_wheels(sprite, view)
         self._draw_lights(sprite, view)
+        sprite.shrink()
         sprite.blend(canvas, self.z)
 
     def _place(self, points: np.ndarray) -> np.ndarray:
@@ -195,17 +196,14 @@ def _shade(
     mirrored = 2 * (normals * towards_eye).sum(axis=1, keepdims=True) * normals - towards_eye
     facing = np.clip((normals * towards_eye).sum(axis=1), 0, 1)
     fresnel = gloss + (1 - gloss) * (1 - facing) ** 5
-    diffuse = np.repeat((SKY * 1.5)[None], len(points), axis=0).astype(np.float64)
-    shine = SKY * 1.6 * np.clip(0.4 + mirrored[:, 1:2], 0.05, 1.4) + 0.035 * SODIUM * np.exp(
-        -((mirrored[:, 1:2] - 0.1) ** 2) / 0.04
+    sky = SKY * 1.6 * np.clip(0.4 + mirrored[:, 1:2], 0.05, 1.4)
+    lit_houses = 0.035 * SODIUM * np.exp(-((mirrored[:, 1:2] - 0.1) ** 2) / 0.04)
+    towards = np.array(LAMPS)[:, None] - points  # lamps × points × 3
+    squared = (towards**2).sum(axis=2)
+    towards /= np.sqrt(squared)[..., None]
+    power = LAMP_POWER / (squared + 1)
+    diffuse = (power * np.clip((towards * normals).sum(axis=2), 0, 1) * towards[..., 1] ** 0.7).sum(axis=0)
+    shine = (26 * power * np.clip((towards * mirrored).sum(axis=2), 0, 1) ** 90).sum(axis=0)
+    return albedo * (SKY * 1.5 + diffuse[:, None] * SODIUM) + fresnel[:, None] * (
+        sky + lit_houses + shine[:, None] * SODIUM
     )
-    for lamp in LAMPS:
-        towards = np.array(lamp) - points
-        squared = (towards**2).sum(axis=1)
-        towards /= np.sqrt(squared)[:, None]
-        power = LAMP_POWER / (squared + 1)
-        diffuse += (power * np.clip((towards * normals).sum(axis=1), 0, 1) * towards[:, 1].clip(0) ** 0.7)[
-            :, None
-        ] * SODIUM
-        shine += (power * 26 * np.clip((towards * mirrored).sum(axis=1), 0, 1) ** 90)[:, None] * SODIUM
-    return albedo * diffuse + fresnel[:, None] * shine

@@ -45,7 +45,8 @@ class Walker:
         def at(across: float, up: float) -> np.ndarray:
             return foot + np.array([across, -up]) * scale
 
-        sprite = Sprite(view, np.array([at(-0.75, -0.08), at(0.75, 1.9)]), fineness=2)
+        reach = 0.62 if self.direction in ("left", "right") else 0.4
+        sprite = Sprite(view, np.array([at(-reach, -0.08), at(reach, 1.9)]))
         if sprite.empty:
             return
         darken(canvas, np.array([at(-0.3, -0.05), at(0.3, -0.05), at(0.3, 0.05), at(-0.3, 0.05)]), 0.5, 0.08 * scale)
@@ -53,6 +54,7 @@ class Walker:
             self._from_the_side(sprite, at, scale)
         else:
             self._from_the_front(sprite, at, scale)
+        sprite.shrink()
         self._round(sprite, scale)
         sprite.blend(canvas, self.z)
 
@@ -130,31 +132,30 @@ class Walker:
 
     def _round(self, sprite: Sprite, scale: float) -> None:
         """Light and heat over a body that is round, as far as its outline tells."""
-        cover = sprite.cover
-        inside = cover.astype(np.float32) / 255
-        reach = max(1.0, 0.11 * scale * sprite.fineness)
-        height = cv2.sqrt(np.minimum(cv2.distanceTransform(cover, cv2.DIST_L2, 3) / reach, 1))
-        height = cv2.GaussianBlur(height, (0, 0), max(0.6, 0.22 * reach))
+        alpha, layer = sprite.alpha, sprite.layer
+        reach = max(1.0, 0.11 * scale)
+        distance = cv2.distanceTransform(cv2.compare(alpha, 0.5, cv2.CMP_GT), cv2.DIST_L2, 3)
+        height = cv2.GaussianBlur(cv2.sqrt(np.minimum(distance / reach, 1)), (0, 0), max(0.6, 0.22 * reach))
         across = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3) * (-0.28 * reach)
         up = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3) * (0.28 * reach)
         towards_eye = 1 / cv2.sqrt(1 + across * across + up * up)
-        light = np.empty((*cover.shape, 3), np.float32)
-        light[:] = SKY * 1.6
+        glow = np.zeros_like(alpha)
         chest = np.array([self.x, 1.2, self.z])
         for lamp in LAMPS:
-            towards = np.array(lamp) - chest
-            squared = float((towards**2).sum())
+            towards = np.array(lamp, np.float32) - chest.astype(np.float32)
+            squared = float(towards @ towards)
             if squared > 400:
                 continue
-            towards /= np.sqrt(squared)
+            towards /= np.sqrt(np.float32(squared))
             strength = np.float32(LAMP_POWER / (squared + 1) * towards[1] ** 0.7)
-            facing = (across * towards[0] + up * towards[1] - np.float32(towards[2])) * towards_eye
-            light += cv2.merge([np.maximum(facing, 0) * (strength * part) for part in SODIUM])
+            glow += strength * np.maximum((across * towards[0] + up * towards[1] - towards[2]) * towards_eye, 0)
+        light = SKY * 1.6 + glow[..., None] * SODIUM
         if self.backlight is not None:
-            rim = np.clip(1.15 - towards_eye * 1.25, 0, 1) ** 1.5
-            light += cv2.merge([rim * np.float32(part) for part in self.backlight])
-        sprite.layer[..., :3] *= light
-        soft = max(0.5, 0.016 * scale * sprite.fineness)
-        celsius = cv2.GaussianBlur(sprite.layer[..., 3], (0, 0), soft)
-        celsius /= np.maximum(cv2.GaussianBlur(inside, (0, 0), soft), 0.05)
-        sprite.layer[..., 3] = (celsius - 4.5 * (1 - np.minimum(height * 1.15, 1))) * inside
+            rim = np.maximum(1.15 - towards_eye * 1.25, 0) ** 1.5
+            light += rim[..., None] * self.backlight.astype(np.float32)
+        layer[..., :3] *= light
+        soft = max(0.5, 0.016 * scale)
+        celsius = cv2.GaussianBlur(layer[..., 3], (0, 0), soft) / np.maximum(
+            cv2.GaussianBlur(alpha, (0, 0), soft), 0.05
+        )
+        layer[..., 3] = (celsius - 4.5 * (1 - np.minimum(height * 1.15, 1))) * alpha

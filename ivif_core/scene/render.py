@@ -61,8 +61,8 @@ class Street:
     def _cars(self, phase: float) -> list[Car]:
         """Parked ones stand in the still picture already."""
         fade_in = min(1.0, phase / 0.06)
-        coming = Car(-1.9, 88 - 96 * phase, approaching=True, paint=(0.10, 0.09, 0.09))
-        going = Car(2.0, 4.5 + 82 * ((phase + 0.55) % 1.0), approaching=False, paint=(0.05, 0.05, 0.22))
+        coming = Car(-1.3, 88 - 96 * phase, approaching=True, paint=(0.10, 0.09, 0.09))
+        going = Car(1.35, 4.5 + 82 * ((phase + 0.55) % 1.0), approaching=False, paint=(0.05, 0.05, 0.22))
         coming.lights = fade_in > 0.2
         return [car for car in (coming, going) if 1.5 < car.z < 90]
 
@@ -71,7 +71,7 @@ class Street:
         phase = index % self.period / self.period
         glare = self._glare(phase)
         people = [
-            Walker(-7.5 + 11.0 * (phase + k), 13.6, "right", stride=9 * (phase + k), backlight=glare) for k in (0, 1)
+            Walker(-6.7 + 11.0 * (phase + k), 13.6, "right", stride=9 * (phase + k), backlight=glare) for k in (0, 1)
         ]
         people += [
             Walker(-5.4, 6.0 + 10.5 * (k - phase), "near", stride=8 * (phase - k), coat=(0.030, 0.020, 0.018))
@@ -91,7 +91,7 @@ class Street:
 
     def _render_still(self, buildings: Buildings) -> Canvas:
         """Ray-cast finer as the picture, with the mirror image in wet ground and parked cars."""
-        fine = self.view.scaled(1.75)
+        fine = self.view.scaled(1.5)
         eye, rays = np.array(fine.position, np.float32), fine.rays()
         surfaces = cast(eye, rays, buildings, self._noise)
         radiance = surfaces.emission + surfaces.albedo * light(surfaces, LAMPS, LAMP_POWER)
@@ -115,11 +115,11 @@ class Street:
 
         still = Canvas(self.view, shrink(canvas.radiance), shrink(canvas.celsius), shrink(canvas.depth))
         for x, z, paint, running in (
-            (3.25, 31.0, (0.16, 0.16, 0.16), False),
-            (-3.2, 24.5, (0.20, 0.17, 0.15), False),
-            (3.25, 22.0, (0.04, 0.05, 0.20), True),
-            (-3.2, 18.0, (0.05, 0.06, 0.06), True),
-            (3.25, 16.6, (0.22, 0.21, 0.20), False),
+            (3.35, 31.0, (0.16, 0.16, 0.16), False),
+            (-3.35, 24.5, (0.20, 0.17, 0.15), False),
+            (3.35, 22.0, (0.04, 0.05, 0.20), True),
+            (-3.35, 18.0, (0.05, 0.06, 0.06), True),
+            (3.35, 16.6, (0.22, 0.21, 0.20), False),
         ):
             Car(x, z, approaching=x < 0, paint=paint, running=running, lights=False).draw(still)
         # What headlights will fall on, a third as fine: that light has no edges of its own.
@@ -189,7 +189,7 @@ class Street:
             return
         scale = view.pixels_per_metre / _VENT[2]
         foot = view.project(_VENT[None])[0]
-        x, y = np.meshgrid(np.arange(low[0], high[0], 2), np.arange(low[1], high[1], 2))
+        x, y = np.meshgrid(np.arange(low[0], high[0], 3), np.arange(low[1], high[1], 3))
         x, y = ((x - foot[0]) / scale).astype(np.float32), ((foot[1] - y) / scale).astype(np.float32)
         rows, columns = self._noise.shape
 

@@ -36,7 +36,6 @@ def test_figures_of_a_recording():
 
 def test_nothing_received_is_no_error_of_arithmetic():
     assert (Measured().rate, Measured().seconds) == (0.0, 0.0)
-    assert "waiting" in Measured().line()
 
 
 def test_a_part_that_dies_ends_the_demo_with_its_message(tmp_path):
