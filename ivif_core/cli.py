@@ -11,6 +11,8 @@ from ivif_core import __version__
 from ivif_core.errors import IvifError
 
 COMMANDS: dict[str, str] = {
+    "fuse": "fuse image files or folders",
+    "info": "versions, backends and model on this machine",
     "engines": "list or clear the cached TensorRT engines",
 }
 """Sub-command -> one-line help; the module is `ivif_core.commands.<name, - as _>`."""

@@ -1,0 +1,78 @@
+"""`ivif fuse INFRARED VISIBLE -o OUT`: one pair of image files, or two folders matched by name."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ivif_core.errors import InputError
+from ivif_core.folder_fusion import fuse_file, fuse_folder
+from ivif_core.fusion import DEFAULT_VIVIDNESS, Fuser
+from ivif_core.image_files import SUFFIXES, pair_by_stem
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Fill in the parser of `ivif fuse`."""
+    parser.add_argument("infrared", type=Path, help="image file or folder; 8 bits, or 16-bit counts")
+    parser.add_argument("visible", type=Path, help="image file, or folder with the same names; colour or grey")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="image file, or folder (lossless <name>.png)"
+    )
+    parser.add_argument("--backend", default="auto", help="what runs the model (default: the fastest; see `ivif info`)")
+    parser.add_argument("--grey", action="store_true", help="write fused luminance only")
+    parser.add_argument(
+        "--vividness",
+        type=float,
+        default=DEFAULT_VIVIDNESS,
+        metavar="V",
+        help="0 faithful to both sources … 1 language-driven (default: %(default)s)",
+    )
+    parser.add_argument("--model", type=Path, metavar="FILE", help="ONNX file (default: the shipped student)")
+    parser.add_argument("--overwrite", action="store_true", help="replace output files that are there already")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fuse; 1 where some pairs of the folders could not be."""
+    folders = args.infrared.is_dir()
+    if folders != args.visible.is_dir():
+        raise InputError(f"expected two files or two folders, got {args.infrared} and {args.visible}")
+    if not 0 <= args.vividness <= 1:
+        raise InputError(f"--vividness: expected a number in [0, 1], got {args.vividness:g}")
+    with Fuser(args.model, args.backend, vividness=args.vividness) as fuser:
+        if folders:
+            return _run_folders(args, fuser)
+        output = args.output
+        if output.is_dir() or output.suffix.lower() not in SUFFIXES:
+            raise InputError(f"-o {output}: expected an image file, since the inputs are files")
+        fuse_file(fuser, args.infrared, args.visible, output, grey=args.grey, overwrite=args.overwrite)
+    print(output)
+    return 0
+
+
+def _run_folders(args: argparse.Namespace, fuser: Fuser) -> int:
+    pairs, lonely = pair_by_stem(args.infrared, args.visible)
+    for path in lonely:
+        print(f"no partner: {path}", file=sys.stderr)
+    result = fuse_folder(
+        fuser,
+        pairs,
+        args.output,
+        grey=args.grey,
+        overwrite=args.overwrite,
+        progress=partial(tqdm, unit="pair", disable=None),  # None: only on a terminal
+    )
+    for stem, reason in result.failed.items():
+        print(f"not fused: {stem}: {reason}", file=sys.stderr)
+    parts = [f"{len(result.written)} pairs fused into {args.output}"]
+    if result.kept:
+        parts.append(f"{len(result.kept)} were there already (--overwrite replaces them)")
+    if lonely:
+        parts.append(f"{len(lonely)} files without a partner")
+    if result.failed:
+        parts.append(f"{len(result.failed)} failed")
+    print("; ".join(parts))
+    return 1 if result.failed else 0

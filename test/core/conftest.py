@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+
+@pytest.fixture(scope="session")
+def brighter_model(tmp_path_factory) -> Path:
+    """A model that gives the brighter of both sources: what it does to a picture is plain to say."""
+    shape = ["N", 1, "H", "W"]
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("infrared", "visible")]
+    output = helper.make_tensor_value_info("fused", TensorProto.FLOAT, shape)
+    graph = helper.make_graph(
+        [helper.make_node("Max", ["infrared", "visible"], ["fused"])], "brighter", inputs, [output]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {"ivif.version": "brighter"})
+    path = tmp_path_factory.mktemp("model") / "brighter.onnx"
+    onnx.save(model, path)
+    return path
