@@ -6,16 +6,18 @@ from importlib import import_module
 from pathlib import Path
 
 from ivif_core.backends.base import Backend, Signature
-from ivif_core.errors import BackendUnavailable, ConfigError, ModelError
+from ivif_core.backends.engine_options import EngineOptions
+from ivif_core.errors import BackendUnavailable, ConfigError, IvifError
 
-__all__ = ["AUTO_ORDER", "Backend", "Signature", "available", "backend_class", "create"]
+__all__ = ["AUTO_ORDER", "Backend", "EngineOptions", "Signature", "available", "backend_class", "create"]
 
 _CLASSES = {
+    "tensorrt": ("ivif_core.backends.tensorrt_backend", "TensorRtBackend"),
     "openvino": ("ivif_core.backends.openvino_backend", "OpenVinoBackend"),
     "onnxruntime": ("ivif_core.backends.onnxruntime_backend", "OnnxRuntimeBackend"),
 }
 
-AUTO_ORDER = ("openvino", "onnxruntime")
+AUTO_ORDER = ("tensorrt", "openvino", "onnxruntime")
 """`auto` takes the first of these that is installed; the order is the measured one (README, "Speed")."""
 
 
@@ -36,7 +38,7 @@ def available() -> dict[str, str | None]:
     return {name: backend_class(name).why_unavailable() for name in _CLASSES}
 
 
-def create(name: str, model: str | Path, *, threads: int | None = None) -> Backend:
+def create(name: str, model: str | Path, *, threads: int | None = None, engine: EngineOptions | None = None) -> Backend:
     """An opened backend; `auto` takes the first of `AUTO_ORDER` that is installed and loads the model.
 
     Raises:
@@ -49,15 +51,15 @@ def create(name: str, model: str | Path, *, threads: int | None = None) -> Backe
         reason = kind.why_unavailable()
         if reason:
             raise BackendUnavailable(f"backend {name!r}: {reason}; to have it: {kind.requirement}")
-        return kind(model, threads=threads).open()
+        return kind(model, threads=threads, engine=engine).open()
     failures: list[str] = []
     for candidate in AUTO_ORDER:
         kind = backend_class(candidate)
         reason = kind.why_unavailable()
         if reason is None:
             try:
-                return kind(model, threads=threads).open()
-            except ModelError as error:
+                return kind(model, threads=threads, engine=engine).open()
+            except IvifError as error:
                 failures.append(str(error))
         else:
             failures.append(f"{reason} ({kind.requirement})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ivif_core.errors import InputError, ModelError
+from ivif_core.backends.engine_options import EngineOptions
+from ivif_core.errors import InputError, IvifError, ModelError
 from ivif_core.models import read_metadata
 
 MINIMUM_SIDE = 32
@@ -45,14 +47,16 @@ class Backend(ABC):
     requirement: ClassVar[str]
     """What to install to have this backend, as the error says it."""
 
-    def __init__(self, model: str | Path, *, threads: int | None = None) -> None:
+    def __init__(self, model: str | Path, *, threads: int | None = None, engine: EngineOptions | None = None) -> None:
         """
         Args:
             model: an ONNX file that follows the contract in `ivif_core.models`.
             threads: CPU threads; None leaves the choice to the runtime.
+            engine: GPU, precision and sizes for the backends that build an engine; None: the defaults.
         """
         self.model = Path(model)
         self.threads = threads
+        self.engine = engine or EngineOptions()
         self.metadata: dict[str, str] = {}
         self.signature = Signature(uint8=False, vividness=False)
         self.run_seconds = 0.0
@@ -84,13 +88,14 @@ class Backend(ABC):
 
         Raises:
             ModelError: the file is missing, broken, or does not follow the contract.
+            BackendUnavailable, CudaError: the device lacks what is needed.
         """
         if self._is_open:
             return self
         self.metadata = read_metadata(self.model)
         try:
             self.signature = self._open()
-        except ModelError:
+        except IvifError:
             raise
         except Exception as error:  # runtimes raise their own, undocumented types here
             raise ModelError(f"{self.name} cannot load {self.model}: {error}") from error
@@ -126,6 +131,27 @@ class Backend(ABC):
             InputError: wrong type, shape, size or vividness.
         """
         self.open()
+        feeds = self._feeds(infrared, visible, vividness)
+        started = time.perf_counter()
+        fused = self._run(feeds)
+        self.run_seconds = time.perf_counter() - started
+        return self._image(fused)
+
+    def infer_many(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]], vividness: float) -> Iterator[np.ndarray]:
+        """Fuse a sequence of pairs in order, as fast as the runtime can rather than each as soon as possible.
+
+        A runtime that overlaps work takes up to two pairs before it gives the first result.
+
+        Args, Yields and Raises: as `infer`.
+        """
+        self.open()
+        yield from map(self._image, self._run_many(self._feeds(*pair, vividness) for pair in pairs))
+
+    def _run_many(self, feeds: Iterable[dict[str, np.ndarray]]) -> Iterator[np.ndarray]:
+        """`_run` over a sequence; a runtime that can overlap the work on two of them does it here."""
+        return map(self._run, feeds)
+
+    def _feeds(self, infrared: np.ndarray, visible: np.ndarray, vividness: float) -> dict[str, np.ndarray]:
         self._check(infrared, visible, vividness)
         signature = self.signature
         feeds = {
@@ -137,12 +163,13 @@ class Backend(ABC):
         feeds = {name: np.ascontiguousarray(image) for name, image in feeds.items()}
         if signature.vividness:
             feeds["vividness"] = np.array([vividness], np.float32)
-        started = time.perf_counter()
-        fused = self._run(feeds)[0]
-        self.run_seconds = time.perf_counter() - started
-        if not signature.uint8:
-            fused = np.clip(np.rint(fused * np.float32(255)), 0, 255).astype(np.uint8)
-        return fused if signature.colour else fused[0]
+        return feeds
+
+    def _image(self, fused: np.ndarray) -> np.ndarray:
+        image = fused[0]
+        if not self.signature.uint8:
+            image = np.clip(np.rint(image * np.float32(255)), 0, 255).astype(np.uint8)
+        return image if self.signature.colour else image[0]
 
     def _check(self, infrared: np.ndarray, visible: np.ndarray, vividness: float) -> None:
         for name, image, ndim in (("infrared", infrared, 2), ("visible", visible, 3 if self.signature.colour else 2)):
