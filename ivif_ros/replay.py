@@ -161,7 +161,10 @@ def _count(text: str) -> int:
 
 
 def _rate(text: str) -> float:
-    rate = float(text)
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
     if not 0 < rate <= 1000:
         raise argparse.ArgumentTypeError(f"expected images per second, over 0 and up to 1000, got {text!r}")
     return rate

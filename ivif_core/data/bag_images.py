@@ -60,7 +60,7 @@ def _image_connections(reader: AnyReader) -> list[Any]:
 
 @contextmanager
 def _open(path: Path) -> Iterator[AnyReader]:
-    from rosbags.highlevel import AnyReader, AnyReaderError
+    from rosbags.highlevel import AnyReader
     from rosbags.typesys import Stores, get_typestore
 
     folder = path.parent if path.suffix in (".mcap", ".db3") else path
@@ -72,5 +72,7 @@ def _open(path: Path) -> Iterator[AnyReader]:
         # Bags of Humble and older carry no message definitions; those of images did not change since.
         with AnyReader([folder], default_typestore=get_typestore(Stores.ROS2_HUMBLE)) as reader:
             yield reader
-    except AnyReaderError as error:
-        raise InputError(f"{path}: the bag cannot be read: {error}") from error
+    except InputError:
+        raise
+    except Exception as error:  # of a damaged file the library lets through whatever its parsers meet
+        raise InputError(f"{path}: the bag cannot be read: {type(error).__name__}: {error}") from error

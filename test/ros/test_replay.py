@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 
+from ivif_core.errors import InputError
 from ivif_core.image_message import decode_image
+from ivif_ros import replay
 from ivif_ros.frames import to_counts
 from ivif_ros.processes import ProcessDied, Processes
 from test.ros.conftest import wait_for
@@ -178,9 +181,9 @@ def test_a_bag_can_be_given_another_rate(bag, graph, received, logs):
 def test_sizes_and_a_number_of_pairs(folder, graph, received, logs):
     with Processes(graph.environment, logs) as children:
         sizes = ("--infrared-size", "64x33", "--visible-size", "50x60")
-        replay = children.start("replay", "ivif_ros.replay", [str(folder), "--count", "6", "--rate", "10", *sizes])
-        assert wait_for(lambda: replay.poll() is not None, 15)
-    assert replay.returncode == 0
+        player = children.start("replay", "ivif_ros.replay", [str(folder), "--count", "6", "--rate", "10", *sizes])
+        assert wait_for(lambda: player.poll() is not None, 15)
+    assert player.returncode == 0
     thermal, rgb, _ = received.values()
     assert "sent 6 pairs" in (logs / "replay.log").read_text()
     assert 1 <= len(rgb) <= 6
@@ -204,15 +207,29 @@ def test_ctrl_c_ends_it_quickly_and_cleanly(folder, graph, received, logs):
         (["{folder}/visible"], "no metadata.yaml"),
         (["{folder}/empty"], "no names match"),
         (["{bag}", "--infrared-topic", "/lepton"], "image topics of this bag: /boson, /front/rgb"),
-        (["--visible-size", "640"], "WIDTHxHEIGHT"),
-        (["--rate", "0"], "over 0"),
     ],
 )
-def test_nonsense_ends_with_the_reason(folder, bag, graph, logs, arguments, said):
+def test_nonsense_is_refused_with_the_reason(folder, bag, arguments, said):
     for name in ("infrared", "visible"):
         (folder / "empty" / name).mkdir(parents=True)
+    with pytest.raises(InputError) as refused:
+        parsed = replay.parse_arguments([text.format(folder=folder, bag=bag) for text in arguments])
+        for _ in next(replay.make_laps(parsed, threading.Event())):
+            pass
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--visible-size 640", "--visible-size 16x16", "--rate 0", "--rate fast", "--count 0"]
+)
+def test_nonsense_on_the_command_line(arguments, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        replay.parse_arguments(arguments.split())
+    assert "expected" in capsys.readouterr().err
+
+
+def test_a_failure_is_an_exit_code_and_a_message(graph, logs):
     with Processes(graph.environment, logs) as children:
-        children.start("replay", "ivif_ros.replay", [*[text.format(folder=folder, bag=bag) for text in arguments]])
-        with pytest.raises(ProcessDied, match="replay ended with status 2") as died:
+        children.start("replay", "ivif_ros.replay", ["nowhere"])
+        with pytest.raises(ProcessDied, match="replay ended with status 2:\n  replay: no bag at nowhere"):
             children.wait(10)
-    assert said in str(died.value)
