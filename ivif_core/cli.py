@@ -11,6 +11,7 @@ from ivif_core import __version__
 from ivif_core.errors import IvifError
 
 COMMANDS: dict[str, str] = {
+    "evaluate": "figures of fused images, with ranks of several methods and a page to look at",
     "fuse": "fuse image files or folders",
     "info": "versions, backends and model on this machine",
     "bench": "how fast each backend is here, and whether auto takes the fastest",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ivif_core.bench import Result, as_json, make_cases, quantiles, run_cases
-from ivif_core.errors import InputError
+from ivif_core.text_files import write_text
 
 DEFAULT_SIZES = ("640x480", "1280x720", "1920x1080")
 
@@ -44,12 +44,7 @@ def run(args: argparse.Namespace) -> int:
     progress("")
     report = as_json(results, args.rounds, args.threads)
     if args.json and str(args.json) != "-":
-        temporary = args.json.with_name(f".{args.json.name}.part")
-        try:
-            temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-            temporary.replace(args.json)
-        except OSError as error:
-            raise InputError(f"cannot write {args.json}: {error.strerror}") from error
+        write_text(args.json, json.dumps(report, indent=1) + "\n")
     if str(args.json) == "-":
         print(json.dumps(report, indent=1))
     else:

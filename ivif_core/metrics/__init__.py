@@ -21,9 +21,11 @@ from ivif_core.metrics.statistics import (
     spatial_frequency,
     standard_deviation,
 )
+from ivif_core.metrics.temporal import temporal_stability
 
 __all__ = [
     "METRICS",
+    "MORE_IS_BETTER",
     "Metric",
     "average_gradient",
     "entropy",
@@ -38,6 +40,7 @@ __all__ = [
     "spatial_frequency",
     "ssim",
     "standard_deviation",
+    "temporal_stability",
     "visual_information_fidelity",
 ]
 
@@ -76,7 +79,10 @@ METRICS: dict[str, Metric] = {
     "overshoot": Metric(overshoot, more_is_better=False),
     "glare_detail": Metric(glare_detail),
 }
-"""Every figure by the short name that tables and JSON use, in their order."""
+"""Every figure of single images by the short name that tables and JSON use, in their order."""
+
+MORE_IS_BETTER = {name: metric.more_is_better for name, metric in METRICS.items()} | {"temporal_stability": False}
+"""Which way a figure is ranked, by short name."""
 
 
 def measure(fused: np.ndarray, infrared: np.ndarray, visible: np.ndarray) -> dict[str, float]:

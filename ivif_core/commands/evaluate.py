@@ -1,0 +1,111 @@
+"""`ivif evaluate FUSED… INFRARED VISIBLE`: figures of folders of fused images, as table, JSON and page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ivif_core.comparison import Comparison, compare
+from ivif_core.errors import InputError
+from ivif_core.evaluation import Evaluation, evaluate, find_scenes
+from ivif_core.text_files import write_text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Fill in the parser of `ivif evaluate`."""
+    parser.add_argument(
+        "fused", nargs="+", metavar="FUSED", help="folder of fused images, or name=FOLDER; several are compared"
+    )
+    parser.add_argument("infrared", type=Path, metavar="INFRARED", help="folder with the same names")
+    parser.add_argument("visible", type=Path, metavar="VISIBLE", help="folder with the same names")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write means, deviations and every image's figures")
+    parser.add_argument("--sequence", action="store_true", help="the images are frames of a video, in order of names")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure; 1 where some images could not be."""
+    if args.workers is not None and args.workers < 1:
+        raise InputError(f"--workers: expected at least 1, got {args.workers}")
+    for path in filter(None, (args.json,)):
+        if not path.parent.is_dir():
+            raise InputError(f"cannot write {path}: no folder {path.parent}")
+    evaluation = find_scenes(named_folders(args.fused), args.infrared, args.visible)
+    for path in evaluation.left_out:
+        print(f"left out, since not in every folder: {path}", file=sys.stderr)
+    progress = partial(tqdm, total=len(evaluation.scenes), unit="image", disable=None)  # None: only on a terminal
+    evaluate(evaluation, sequence=args.sequence, workers=args.workers, progress=progress)
+    for reason in evaluation.failed.values():
+        print(f"not measured: {reason}", file=sys.stderr)
+    comparison = compare(evaluation)
+    print(as_text(evaluation, comparison))
+    if args.json:
+        found = as_json(evaluation, comparison)
+        write_text(args.json, json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return 1 if evaluation.failed else 0
+
+
+def named_folders(given: list[str]) -> dict[str, Path]:
+    """`name=FOLDER` or `FOLDER` (named after itself) -> folders by name.
+
+    Raises:
+        InputError: two of one name.
+    """
+    folders: dict[str, Path] = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not equals or Path(text).is_dir():  # a folder may have = in its name
+            path, name = text, Path(text).resolve().name
+        if name in folders:
+            raise InputError(f"{folders[name]} and {path} are both named '{name}'; name them: one={folders[name]} …")
+        folders[name] = Path(path)
+    return folders
+
+
+def as_json(evaluation: Evaluation, comparison: Comparison) -> dict[str, Any]:
+    """Name -> mean, std and images; of several sets also rank and differences. What is not finite is None."""
+    result: dict[str, Any] = {}
+    for name, figures in evaluation.figures.items():
+        mean, deviation = evaluation.mean_and_deviation(name)
+        images = {stem: _finite(of_image) for stem, of_image in figures.items()}
+        result[name] = {"mean": _finite(mean), "std": _finite(deviation), "images": images}
+        if len(evaluation.figures) > 1:
+            result[name]["rank"] = _finite(comparison.ranks[name])
+            result[name]["minus"] = {
+                other: {column: _finite(vars(difference)) for column, difference in of_column.items()}
+                for other, of_column in comparison.differences[name].items()
+            }
+    return result
+
+
+def as_text(evaluation: Evaluation, comparison: Comparison) -> str:
+    """A table: a line a figure, a column a set; of several sets with ranks."""
+    names = list(evaluation.figures)
+    summaries = {name: evaluation.mean_and_deviation(name) for name in names}
+    rows = [["", *names]]
+    for column in evaluation.columns:
+        row = [column]
+        for name in names:
+            mean, deviation = (figures[column] for figures in summaries[name])
+            cell = "–" if math.isnan(mean) else f"{mean:.4g} ± {deviation:.2g}"
+            if len(names) > 1 and not math.isnan(mean):
+                cell += f" ({comparison.ranks[name][column]:.0f}{'≈' * comparison.is_near_best(name, column)})"
+            row.append(cell)
+        rows.append(row)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.append(f"mean ± standard deviation over {len(evaluation.figures[names[0]])} images")
+    if len(names) > 1:
+        lines.append("(rank; ≈: a paired bootstrap over the images cannot tell it from the best, 95 %)")
+    return "\n".join(lines)
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    return {key: value if math.isfinite(value) else None for key, value in values.items()}
