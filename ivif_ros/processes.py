@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import random
 import signal
@@ -10,12 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 
 from ivif_core.errors import IvifError
 
+_KILTED = 9
+"""Major version of rclpy; Jazzy's is 7, Humble's 3."""
 PATIENCE = 5.0
 """Seconds that a process has to end after SIGINT."""
 
@@ -38,10 +40,17 @@ def share_file(name: str) -> Path:
     raise IvifError(f"{name} is in none of {', '.join(map(str, folders))}; reinstall the package")
 
 
+def _rclpy_major() -> int:
+    """Of the distribution's package, or of PyPI's, whose name differs."""
+    for name in ("rclpy", "ros-rclpy"):
+        with suppress(PackageNotFoundError):
+            return int(version(name).split(".")[0])
+    return _KILTED
+
+
 def shared_memory_profile() -> dict[str, str]:
     """The environment variable, by ROS distribution, that gives Fast DDS shared memory for large images."""
-    kilted_or_later = importlib.util.find_spec("rclpy.experimental") is not None
-    name = "FASTDDS_DEFAULT_PROFILES_FILE" if kilted_or_later else "FASTRTPS_DEFAULT_PROFILES_FILE"
+    name = "FASTDDS_DEFAULT_PROFILES_FILE" if _rclpy_major() >= _KILTED else "FASTRTPS_DEFAULT_PROFILES_FILE"
     return {name: os.environ.get(name) or str(share_file("config/fastdds.xml"))}
 
 

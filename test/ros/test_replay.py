@@ -191,6 +191,15 @@ def test_sizes_and_a_number_of_pairs(folder, graph, received, logs):
     assert {(message.width, message.height) for message in rgb} == {(50, 60)}
 
 
+def test_large_images_arrive(folder, graph, received, logs):
+    """Best effort, and each eight times Fast DDS's own shared-memory segment: the shipped profile carries them."""
+    with Processes(graph.environment, logs) as children:
+        arguments = [str(folder), "--visible-size", "1280x1024", "--count", "60"]
+        player = children.start("replay", "ivif_ros.replay", arguments)
+        assert wait_for(lambda: player.poll() is not None, 20)
+    assert len(received["rgb/image_raw"]) > 40
+
+
 def test_ctrl_c_ends_it_quickly_and_cleanly(folder, graph, received, logs):
     with Processes(graph.environment, logs) as children:
         children.start("replay", "ivif_ros.replay", [str(folder)])
