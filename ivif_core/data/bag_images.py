@@ -63,14 +63,15 @@ def _open(path: Path) -> Iterator[AnyReader]:
     from rosbags.highlevel import AnyReader
     from rosbags.typesys import Stores, get_typestore
 
-    folder = path.parent if path.suffix in (".mcap", ".db3") else path
     if not path.exists():
         raise InputError(f"no bag at {path}")
-    if folder.suffix != ".bag" and not (folder / "metadata.yaml").is_file():
-        raise InputError(f"{folder} is no bag: it has no metadata.yaml (`ros2 bag reindex` makes it anew)")
+    if path.is_dir() and not (path / "metadata.yaml").is_file():
+        raise InputError(f"{path} is no bag: it has no metadata.yaml (`ros2 bag reindex` makes it anew)")
+    if path.suffix in (".mcap", ".db3") and (path.parent / "metadata.yaml").is_file():
+        path = path.parent  # a bag may have several files
     try:
         # Bags of Humble and older carry no message definitions; those of images did not change since.
-        with AnyReader([folder], default_typestore=get_typestore(Stores.ROS2_HUMBLE)) as reader:
+        with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE)) as reader:
             yield reader
     except InputError:
         raise

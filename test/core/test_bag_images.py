@@ -51,6 +51,8 @@ def test_images_in_order_of_arrival_with_their_stamps(bag):
 def test_a_file_of_the_bag_stands_for_the_bag(bag):
     (file,) = (path for path in bag.iterdir() if path.suffix in (".mcap", ".db3"))
     assert len(list(read_bag_images(file, "/t", "/v"))) == 5
+    (bag / "metadata.yaml").unlink()  # a file that came alone
+    assert len(list(read_bag_images(file, "/t", "/v"))) == 5
 
 
 def test_what_is_no_bag_says_so(bag, tmp_path):
