@@ -52,7 +52,7 @@ setup(
         "onnxruntime>=1.16",
         "PyYAML>=5.4",
         "tqdm>=4.60",
-        "rosbags>=0.10",
+        "rosbags>=0.11",
     ],
     extras_require=EXTRAS,
     entry_points={
