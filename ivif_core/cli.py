@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     "fuse": "fuse image files or folders",
     "info": "versions, backends and model on this machine",
     "bench": "how fast each backend is here, and whether auto takes the fastest",
+    "build-engine": "build the TensorRT engine beforehand",
     "engines": "list or clear the cached TensorRT engines",
 }
 """Sub-command -> one-line help; the module is `ivif_core.commands.<name, - as _>`."""

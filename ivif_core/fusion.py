@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ivif_core import backends, colour
+from ivif_core.backends import EngineOptions
 from ivif_core.models import resolve_model
 from ivif_core.registration import Registration, Resize, onto_visible
 from ivif_core.thermal import PercentileScaling, ThermalScaling, to_intensity
@@ -33,6 +34,8 @@ class Fuser:
         scaling: ThermalScaling | None = None,
         registration: Registration | None = None,
         threads: int | None = None,
+        engine: EngineOptions | None = None,
+        wait_for_engine: bool = True,
     ) -> None:
         """
         Args:
@@ -42,6 +45,7 @@ class Fuser:
             scaling: how infrared that is not uint8 becomes intensity; None: percentiles of each image by itself.
             registration: how infrared comes onto the visible grid; None: resize.
             threads: CPU threads; None leaves the choice to the runtime.
+            engine, wait_for_engine: see `ivif_core.backends.create`.
 
         Raises:
             ModelError, BackendUnavailable, ConfigError: as `ivif_core.backends.create`.
@@ -50,7 +54,9 @@ class Fuser:
         self.scaling = scaling or PercentileScaling(smoothing=0.0)
         self.registration = registration or Resize()
         self.model = resolve_model(model)
-        self.backend = backends.create(backend, self.model, threads=threads)
+        self.backend = backends.create(
+            backend, self.model, threads=threads, engine=engine, wait_for_engine=wait_for_engine
+        )
 
     def fuse(self, infrared: np.ndarray, visible: np.ndarray, *, grey: bool = False) -> np.ndarray:
         """Fuse one pair.

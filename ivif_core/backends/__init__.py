@@ -9,13 +9,15 @@ from ivif_core.backends.base import Backend, Signature
 from ivif_core.backends.engine_options import EngineOptions
 from ivif_core.errors import BackendUnavailable, ConfigError, IvifError
 
-__all__ = ["AUTO_ORDER", "Backend", "EngineOptions", "Signature", "available", "backend_class", "create"]
+__all__ = ["AUTO_ORDER", "NAMES", "Backend", "EngineOptions", "Signature", "available", "backend_class", "create"]
 
 _CLASSES = {
     "tensorrt": ("ivif_core.backends.tensorrt_backend", "TensorRtBackend"),
     "openvino": ("ivif_core.backends.openvino_backend", "OpenVinoBackend"),
     "onnxruntime": ("ivif_core.backends.onnxruntime_backend", "OnnxRuntimeBackend"),
 }
+
+NAMES = tuple(_CLASSES)
 
 AUTO_ORDER = ("tensorrt", "openvino", "onnxruntime")
 """`auto` takes the first of these that is installed; the order is the measured one (README, "Speed")."""
@@ -38,8 +40,21 @@ def available() -> dict[str, str | None]:
     return {name: backend_class(name).why_unavailable() for name in _CLASSES}
 
 
-def create(name: str, model: str | Path, *, threads: int | None = None, engine: EngineOptions | None = None) -> Backend:
+def create(
+    name: str,
+    model: str | Path,
+    *,
+    threads: int | None = None,
+    engine: EngineOptions | None = None,
+    wait_for_engine: bool = True,
+) -> Backend:
     """An opened backend; `auto` takes the first of `AUTO_ORDER` that is installed and loads the model.
+
+    Args:
+        name: one of `NAMES`, or auto.
+        model, threads, engine: see `Backend`.
+        wait_for_engine: False: where an engine has to be built first, fuse with the next backend of `AUTO_ORDER`
+            meanwhile, see `DeferredBackend`.
 
     Raises:
         ConfigError: no backend of that name.
@@ -51,16 +66,31 @@ def create(name: str, model: str | Path, *, threads: int | None = None, engine: 
         reason = kind.why_unavailable()
         if reason:
             raise BackendUnavailable(f"backend {name!r}: {reason}; to have it: {kind.requirement}")
-        return kind(model, threads=threads, engine=engine).open()
+        backend = kind(model, threads=threads, engine=engine)
+        return backend.open() if wait_for_engine else _open_at_once(backend)
     failures: list[str] = []
     for candidate in AUTO_ORDER:
         kind = backend_class(candidate)
         reason = kind.why_unavailable()
         if reason is None:
             try:
-                return kind(model, threads=threads, engine=engine).open()
+                return create(candidate, model, threads=threads, engine=engine, wait_for_engine=wait_for_engine)
             except IvifError as error:
                 failures.append(str(error))
         else:
             failures.append(f"{reason} ({kind.requirement})")
     raise BackendUnavailable("no backend can run the model: " + "; ".join(failures))
+
+
+def _open_at_once(backend: Backend) -> Backend:
+    if not backend.needs_build():
+        return backend.open()
+    from ivif_core.backends.deferred import DeferredBackend
+
+    for candidate in AUTO_ORDER:
+        kind = backend_class(candidate)
+        if kind.why_unavailable() is None:
+            fallback = kind(backend.model, threads=backend.threads, engine=backend.engine)
+            if not fallback.needs_build():
+                return DeferredBackend(backend, fallback).open()
+    return backend.open()

@@ -79,6 +79,10 @@ class Backend(ABC):
     def _close(self) -> None:
         """Free what `_open` and `_run` took. Called once for each successful `_open`."""
 
+    def needs_build(self) -> bool:
+        """Whether `open` would have to build an engine first, which takes seconds to minutes."""
+        return False
+
     def describe(self) -> str:
         """Runtime, version and device in one line, for logs and diagnostics."""
         return self.name

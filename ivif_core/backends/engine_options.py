@@ -56,3 +56,17 @@ class EngineOptions:
                 raise ConfigError(f"engine {name}: {value!r} is not known; choose one of {', '.join(choices)}")
         if self.dla_core is not None and (self.minimum != self.maximum or self.precision == "fp32"):
             raise ConfigError("a DLA core takes one image size (minimum = maximum) in fp16 or int8")
+
+
+def build_arguments(model: Path, options: EngineOptions) -> list[str]:
+    """The command line, after `ivif`, that builds this engine."""
+    sizes = zip(("--min", "--opt", "--max"), (options.minimum, options.optimum, options.maximum), strict=True)
+    return [
+        "build-engine",
+        str(model),
+        *(part for name, (height, width) in sizes for part in (name, f"{width}x{height}")),
+        *("--precision", options.precision, "--device", str(options.device), "--hardware", options.hardware),
+        *([] if options.dla_core is None else ["--dla-core", str(options.dla_core)]),
+        *(["--version-compatible"] if options.version_compatible else []),
+        *([] if options.cache is None else ["--cache", str(options.cache)]),
+    ]

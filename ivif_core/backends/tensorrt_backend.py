@@ -78,9 +78,8 @@ class TensorRtBackend(Backend):
         of = describe(trt, (cuda.name, cuda.compute_capability), model.read_bytes(), types, self.engine)
         return key_of(of), {"file": model.name, **of}
 
-    def is_cached(self) -> bool:
-        """Whether `open` would find its engine."""
-        return EngineCache(self.engine.cache, self.engine.cache_limit_bytes).load(self.plan()[0]) is not None
+    def needs_build(self) -> bool:
+        return EngineCache(self.engine.cache, self.engine.cache_limit_bytes).load(self.plan()[0]) is None
 
     def _open(self) -> Signature:
         import tensorrt as trt

@@ -9,6 +9,8 @@ from pathlib import Path
 from ivif_core.backends.engine_cache import EngineCache
 from ivif_core.errors import InputError
 
+_SHOWN = ("file", "precision", "gpu", "tensorrt", "minimum", "maximum")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Fill in the parser of `ivif engines`."""
@@ -28,8 +30,12 @@ def run(args: argparse.Namespace) -> int:
     entries = cache.entries()
     for entry in entries:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
-        of = ", ".join(f"{name} {value}" for name, value in entry.of.items()) or "damaged; it will be built anew"
-        print(f"{entry.key[:12]}  {entry.size / 2**20:8.1f} MiB  used {used}  {of}")
+        of = ", ".join(f"{name} {_text(entry.of[name])}" for name in _SHOWN if name in entry.of)
+        print(f"{entry.key[:12]}  {entry.size / 2**20:8.1f} MiB  used {used}  {of or 'damaged; it will be built anew'}")
     total = sum(entry.size for entry in entries) / 2**20
     print(f"{len(entries)} engines, {total:.1f} MiB of at most {cache.limit_bytes / 2**20:.0f} MiB in {cache.folder}")
     return 0
+
+
+def _text(value: object) -> str:
+    return "×".join(str(side) for side in reversed(value)) if isinstance(value, list) else str(value)

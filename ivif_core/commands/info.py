@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 
 from ivif_core import __version__, backends
-from ivif_core.errors import BackendUnavailable, ModelError
+from ivif_core.errors import IvifError
 from ivif_core.models import read_metadata, resolve_model
 
 PACKAGES = ("numpy", "onnxruntime", "openvino", "tensorrt", "torch", "rosbags")
@@ -34,18 +34,20 @@ def run(args: argparse.Namespace) -> int:
     print(f"model      {model} ({model.stat().st_size / 1024:.0f} KiB, sha256 {checksum[:12]})")
     for key, value in sorted(facts.items()):
         print(f"           {key} {value}")
-    title = "backends"
+    title, usable = "backends", []
     for name, reason in backends.available().items():
         requirement = backends.backend_class(name).requirement
-        print(f"{title:10} {name}: {_loads(name, model) if reason is None else f'no: {reason} ({requirement})'}")
+        failure = reason and f"{reason} ({requirement})"
+        described = ""
+        if failure is None:
+            described, failure = _loads(name, model)
+        if failure is None:
+            usable.append(name)
+        print(f"{title:10} {name}: {f'yes: {described}' if failure is None else f'no: {failure}'}")
         title = ""
-    try:
-        with backends.create("auto", model) as backend:
-            print(f"auto takes {backend.name}")
-    except BackendUnavailable as error:
-        print(f"auto takes nothing: {error}")
-        return 1
-    return 0
+    chosen = next((name for name in backends.AUTO_ORDER if name in usable), None)
+    print(f"auto takes {chosen or 'nothing: no backend can run the model'}")
+    return 0 if chosen else 1
 
 
 def _installed() -> list[str]:
@@ -58,9 +60,13 @@ def _installed() -> list[str]:
     return found
 
 
-def _loads(name: str, model: Path) -> str:
+def _loads(name: str, model: Path) -> tuple[str, str | None]:
+    """What the backend says of itself, and why it cannot run the model, or None."""
+    backend = backends.backend_class(name)(model)
     try:
-        with backends.create(name, model) as backend:
-            return f"yes: {backend.describe()}"
-    except (ModelError, BackendUnavailable) as error:
-        return f"installed, but {error}"
+        if backend.needs_build():
+            return "its engine is not built yet; `ivif build-engine` does it, else the first use", None
+        with backend:
+            return backend.describe(), None
+    except IvifError as error:
+        return "", f"installed, but {error}"

@@ -225,11 +225,11 @@ def test_says_beforehand_that_nothing_can_be_kept(tmp_path: Path) -> None:
 
 def test_command_lists_and_clears(tmp_path: Path, capsys) -> None:
     cache = EngineCache(tmp_path)
-    cache.store(KEY, ENGINE, {"model": "student", "gpu": "Orin"})
+    cache.store(KEY, ENGINE, {"file": "student.onnx", "gpu": "Orin", "maximum": [1080, 1920]})
     cache.store_timing("t", b"1")
     assert main(["engines", "list", "--cache", str(tmp_path)]) == 0
     listed = capsys.readouterr().out
-    assert KEY[:12] in listed and "gpu Orin" in listed and "1 engines" in listed
+    assert KEY[:12] in listed and "file student.onnx, gpu Orin, maximum 1920×1080" in listed and "1 engines" in listed
     assert main(["engines", "clear", "--cache", str(tmp_path)]) == 0
     assert "removed 1 engines" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,136 @@
+"""Fusing on a fallback while the engine of the wanted backend is built, and the swap between two frames."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+import numpy as np
+
+from ivif_core.backends.base import Backend, Signature
+from ivif_core.backends.engine_options import build_arguments
+from ivif_core.errors import IvifError
+
+_LOG = logging.getLogger(__name__)
+_RUN_IVIF = "import sys; from ivif_core.cli import main; sys.exit(main(sys.argv[1:]))"
+_END_S = 1.0
+
+
+class DeferredBackend(Backend):
+    """Starts on `fallback` at once; `wanted` takes over when its engine is in the cache and loaded.
+
+    The build is a process of its own: it can be ended at any moment whatever TensorRT does, its crash harms nobody, and
+    its result is the cached engine. Where it fails the fallback stays, and `describe` says why.
+    """
+
+    name: ClassVar[str] = "deferred"
+    requirement: ClassVar[str] = "nothing of its own"
+
+    def __init__(self, wanted: Backend, fallback: Backend) -> None:
+        """
+        Args:
+            wanted: not open; a backend that `needs_build`.
+            fallback: not open; usable at once.
+        """
+        super().__init__(wanted.model, threads=wanted.threads, engine=wanted.engine)
+        self._wanted = wanted
+        self._fallback = fallback
+
+    @classmethod
+    def why_unavailable(cls) -> str | None:
+        return None
+
+    @property
+    def current(self) -> Backend:
+        """The backend that the last `infer` used."""
+        return self._current
+
+    def _open(self) -> Signature:
+        self._current = self._fallback.open()
+        self._state = "an engine is built"
+        self._ready = threading.Event()
+        self._closing = threading.Event()
+        self._child: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._prepare, name="engine build", daemon=True)
+        self._thread.start()
+        return self._current.signature
+
+    def infer(self, infrared: np.ndarray, visible: np.ndarray, vividness: float) -> np.ndarray:
+        """As `Backend.infer`, on the wanted backend from the first call after it got ready."""
+        self.open()
+        self._swap_when_ready()
+        fused = self._current.infer(infrared, visible, vividness)
+        self.run_seconds = self._current.run_seconds
+        return fused
+
+    def infer_many(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]], vividness: float) -> Iterator[np.ndarray]:
+        """As `Backend.infer_many`, all of them on the backend that is in use at the start."""
+        self.open()
+        self._swap_when_ready()
+        return self._current.infer_many(pairs, vividness)
+
+    def _run(self, feeds: dict[str, np.ndarray]) -> np.ndarray:
+        return self._current._run(feeds)
+
+    def _close(self) -> None:
+        with self._lock:
+            self._closing.set()
+            if self._child is not None:
+                self._child.terminate()
+        self._thread.join(_END_S)  # one that loads an engine just now closes it by itself
+        self._swap_when_ready()
+        self._current.close()
+
+    def describe(self) -> str:
+        if self._current is self._wanted:
+            return self._wanted.describe()
+        return f"{self._current.describe()} in place of {self._wanted.name}: {self._state}"
+
+    def _swap_when_ready(self) -> None:
+        if self._ready.is_set():
+            self._ready.clear()
+            self._current.close()
+            self._current = self._wanted
+            self.signature = self._wanted.signature
+            _LOG.warning("from now on with %s", self._wanted.describe())
+
+    def _prepare(self) -> None:
+        """The thread: build in a child process, load here, and report."""
+        try:
+            failure = self._build()
+            if failure is None and not self._closing.is_set():
+                self._wanted.open()
+                if self._wanted.signature.colour != self._fallback.signature.colour:
+                    failure = "its model variant is not of the same kind (colour) as the fallback's"
+                    self._wanted.close()
+        except (IvifError, OSError) as error:
+            failure = str(error)
+        with self._lock:
+            if self._closing.is_set():
+                self._wanted.close()
+            elif failure is None:
+                self._ready.set()
+            else:
+                self._state = failure
+                _LOG.warning("no %s, the fallback stays: %s", self._wanted.name, failure)
+
+    def _build(self) -> str | None:
+        """Run `ivif build-engine`; returns its complaint, or None where the engine is in the cache."""
+        with self._lock:
+            if self._closing.is_set():
+                return None
+            command = [sys.executable, "-c", _RUN_IVIF, *build_arguments(self._wanted.model, self._wanted.engine)]
+            self._child = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True
+            )
+        line = "it says nothing"
+        with self._child as child:
+            for line in child.stdout or ():
+                line = line.strip()
+                self._state = f"an engine is built: {line}"
+        return None if child.returncode == 0 else f"the build ended with {child.returncode}: {line}"
