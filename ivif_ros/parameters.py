@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -11,6 +12,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from ivif_core import backends
+from ivif_core.backends import EngineOptions, engine_options
 from ivif_core.errors import ConfigError
 from ivif_core.fusion import DEFAULT_VIVIDNESS
 from ivif_core.hot_spots import HotSpots
@@ -81,11 +83,15 @@ PARAMETERS = (
         "backend",
         "auto",
         "Runtime of the network; auto takes the fastest that is installed.",
-        choices=("auto", *backends.AUTO_ORDER),
+        choices=("auto", *backends.NAMES),
         live=False,
     ),
     Parameter("model", "", "ONNX file of the student; empty: the one that is shipped.", live=False),
     Parameter("threads", 0, "CPU threads of the network; 0: the runtime's choice.", (0, 256), live=False),
+    Parameter("engine.precision", "fp16", "TensorRT: of the engine.", choices=engine_options.PRECISIONS, live=False),
+    Parameter("engine.maximum_width", 3840, "TensorRT: widest RGB image.", (32, 16384), live=False),
+    Parameter("engine.maximum_height", 2160, "TensorRT: highest RGB image.", (32, 16384), live=False),
+    Parameter("engine.cache", "", "TensorRT: folder of built engines; empty: ~/.cache/ivif/engines.", live=False),
     Parameter("vividness", DEFAULT_VIVIDNESS, "0: faithful to both sources … 1: the language-driven look.", (0.0, 1.0)),
     Parameter(
         "pairing",
@@ -213,6 +219,17 @@ class Settings:
         if mode == "off":
             return None
         return HotSpots(**{mode: self[f"hot_spots.{mode}"]}, radiometry=self.radiometry())
+
+    def engine(self) -> EngineOptions:
+        """What a TensorRT engine is built for."""
+        maximum = (self["engine.maximum_height"], self["engine.maximum_width"])
+        usual = EngineOptions.optimum
+        return EngineOptions(
+            optimum=(min(usual[0], maximum[0]), min(usual[1], maximum[1])),
+            maximum=maximum,
+            precision=self["engine.precision"],
+            cache=Path(self["engine.cache"]) if self["engine.cache"] else None,
+        )
 
     def registration(self) -> Registration:
         """The registration that these settings ask for."""

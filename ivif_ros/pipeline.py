@@ -54,6 +54,8 @@ class Pipeline:
             scaling=settings.scaling(),
             registration=settings.registration(),
             threads=settings["threads"] or None,
+            engine=settings.engine(),
+            wait_for_engine=False,
         )
         self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
         self._visible_shape: tuple[int, ...] | None = None
