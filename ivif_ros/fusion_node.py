@@ -9,21 +9,19 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_msgs.msg import Header, String
+from std_msgs.msg import Header
 
 from ivif_core.errors import ConfigError, InputError, IvifError
-from ivif_core.image_message import fill_image
 from ivif_core.nearest_pairing import NearestPairing
 from ivif_core.pairing import Source
 from ivif_core.silence import fingerprint
@@ -31,7 +29,8 @@ from ivif_core.stamp_check import StampCheck
 from ivif_core.supervision import Job, Supervisor
 from ivif_ros import parameters
 from ivif_ros.diagnostics import qos_problems, report
-from ivif_ros.pipeline import FusedFrame, Pipeline
+from ivif_ros.outputs import Outputs
+from ivif_ros.pipeline import Pipeline
 from ivif_ros.statistics import Fused, Statistics
 from ivif_ros.synchronizer import Latest, make_pairing
 
@@ -54,14 +53,15 @@ class FusionNode(LifecycleNode):
         Raises:
             ConfigError, InvalidParameterTypeException, InvalidParameterValueException: a parameter is refused.
         """
-        super().__init__("ivif_fusion", **options)
+        self._pipeline: Pipeline | None = None
+        self._outputs: Outputs | None = None
+        self._inputs: list[Any] = []
+        self._worker: threading.Thread | None = None
+        super().__init__("ivif_fusion", **options)  # it may call destroy_node, if a parameter is refused
         self._settings = parameters.declare(self)
         self.add_on_set_parameters_callback(self._on_parameters)
         self._statistics = Statistics(time.monotonic())
         self._problem = (float("-inf"), "")
-        self._pipeline: Pipeline | None = None
-        self._worker: threading.Thread | None = None
-        self._camera_info: CameraInfo | None = None
         self._visible_frame = ""
         self._status = ""
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -82,15 +82,7 @@ class FusionNode(LifecycleNode):
         except IvifError as error:
             self.get_logger().error(f"cannot configure: {error}")
             return TransitionCallbackReturn.FAILURE
-        reliability = self._settings["output_reliability"]
-        profile = QoSProfile(depth=1, reliability=ReliabilityPolicy[reliability.upper()])
-        self._fused = self.create_lifecycle_publisher(Image, "ivif/fused", profile)
-        self._compressed = self.create_lifecycle_publisher(CompressedImage, "ivif/fused/compressed", profile)
-        self._debug = self.create_lifecycle_publisher(Image, "ivif/debug", profile)
-        self._info = self.create_lifecycle_publisher(CameraInfo, "ivif/camera_info", profile)
-        self._hot_spots = self.create_lifecycle_publisher(Image, "ivif/hotspots", profile)
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._states = self.create_lifecycle_publisher(String, "ivif/status", latched)
+        self._outputs = Outputs(self, self._settings["output_reliability"])
         facts = self._pipeline.facts
         self.get_logger().info(f"configured: {facts['backend']}, {facts['model']}")
         return super().on_configure(state)
@@ -112,13 +104,11 @@ class FusionNode(LifecycleNode):
         result = super().on_activate(state)
         self._worker = threading.Thread(target=self._work, name="fusion", daemon=True)
         self._worker.start()
-        self._cameras = {
-            "infrared": self._subscribe("thermal/image_raw", settings["thermal_transport"], "infrared"),
-            "visible": self._subscribe("rgb/image_raw", settings["rgb_transport"], "visible"),
-        }
-        self._info_subscription = self.create_subscription(
-            CameraInfo, "rgb/camera_info", self._on_camera_info, qos_profile_sensor_data
-        )
+        self._inputs = [
+            self._subscribe("thermal/image_raw", settings["thermal_transport"], "infrared"),
+            self._subscribe("rgb/image_raw", settings["rgb_transport"], "visible"),
+            self.create_subscription(CameraInfo, "rgb/camera_info", self._on_camera_info, qos_profile_sensor_data),
+        ]
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -143,20 +133,20 @@ class FusionNode(LifecycleNode):
         """Stop receiving and wait for the frame in work; harmless where nothing runs."""
         if self._worker is None:
             return
-        for subscription in (*self._cameras.values(), self._info_subscription):
-            self.destroy_subscription(subscription)
+        while self._inputs:
+            self.destroy_subscription(self._inputs.pop())
         self._latest.close()
         self._worker.join()
         self._worker = None
 
     def _release(self) -> None:
         """Free model and publishers; harmless where there are none."""
-        if self._pipeline is None:
-            return
-        for publisher in (self._fused, self._compressed, self._debug, self._info, self._hot_spots, self._states):
-            self.destroy_publisher(publisher)
-        self._pipeline.close()
-        self._pipeline = None
+        if self._outputs is not None:
+            self._outputs.close()
+            self._outputs = None
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
 
     # Receiving: the executor's thread
 
@@ -203,11 +193,11 @@ class FusionNode(LifecycleNode):
         status = self._supervisor.status(now)
         if status != self._status:
             self._status = status
-            self._states.publish(String(data=status))
+            self._outputs.publish_status(status)
             self.get_logger().info(f"status: {status}")
 
     def _on_camera_info(self, message: CameraInfo) -> None:
-        self._camera_info = message
+        self._outputs.camera_info = message
 
     # Fusing and publishing: the worker's thread
 
@@ -216,7 +206,13 @@ class FusionNode(LifecycleNode):
             started = time.monotonic()
             try:
                 frame = self._pipeline.fuse(job.infrared, job.visible)
-                self._publish(frame, self._header(job))
+                self._outputs.publish(
+                    frame,
+                    self._header(job),
+                    encoding=self._settings["output_encoding"],
+                    jpeg_quality=self._settings["jpeg_quality"],
+                    side_by_side=self._pipeline.side_by_side,
+                )
             except InputError as error:
                 self._statistics.drop("malformed pair")
                 self._warn(f"malformed frame: {error}")
@@ -238,24 +234,6 @@ class FusionNode(LifecycleNode):
             self._visible_frame = job.visible.header.frame_id
         frame = self._visible_frame or (job.visible or job.infrared).header.frame_id
         return Header(stamp=Time(nanoseconds=job.stamp).to_msg(), frame_id=frame)
-
-    def _publish(self, frame: FusedFrame, header: Any) -> None:
-        fused, encoding = frame.fused, "mono8"
-        if fused.ndim == 3:
-            encoding = self._settings["output_encoding"]
-            fused = cv2.cvtColor(fused, cv2.COLOR_BGR2RGB) if encoding == "rgb8" else fused
-        self._fused.publish(_image(fused, encoding, header))
-        if self._camera_info is not None:
-            self._camera_info.header = header
-            self._info.publish(self._camera_info)
-        if self._compressed.get_subscription_count():
-            quality = [cv2.IMWRITE_JPEG_QUALITY, self._settings["jpeg_quality"]]
-            jpeg = cv2.imencode(".jpg", frame.fused, quality)[1]
-            self._compressed.publish(CompressedImage(header=header, format="jpeg", data=jpeg.tobytes()))
-        if frame.hot_spots is not None and self._hot_spots.get_subscription_count():
-            self._hot_spots.publish(_image(frame.hot_spots, "mono8", header))
-        if self._debug.get_subscription_count():
-            self._debug.publish(_image(self._pipeline.side_by_side(frame), "bgr8", header))
 
     # Parameters and diagnostics
 
@@ -289,7 +267,8 @@ class FusionNode(LifecycleNode):
         problems = []
         facts = self._pipeline.facts if self._pipeline else {}
         if active:
-            problems = qos_problems(self, [e.topic_name for e in (*self._cameras.values(), self._fused)])
+            topics = [*(s.topic_name for s in self._inputs), self._outputs.fused_topic]
+            problems = qos_problems(self, topics)
             for problem in problems:
                 self.get_logger().warning(problem, throttle_duration_sec=10.0)
             if now - self._problem[0] < PROBLEM_LIFETIME:
@@ -317,12 +296,6 @@ class FusionNode(LifecycleNode):
         return self._supervisor.watches[source].age(now)
 
 
-def _image(pixels: Any, encoding: str, header: Any) -> Image:
-    message = Image(header=header)
-    fill_image(message, pixels, encoding)
-    return message
-
-
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; returns the exit status."""
     # rclpy's own handler ends `spin`. Python's would raise KeyboardInterrupt at any point, inside of rclpy's C++ too.
@@ -332,7 +305,7 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         node = FusionNode()
         if not node.start():
-            return 1
+            return 1 if rclpy.ok() else 0
         rclpy.spin(node)
     except (ConfigError, InvalidParameterTypeException, InvalidParameterValueException) as error:
         print(f"fusion_node: {error}", file=sys.stderr)

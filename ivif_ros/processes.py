@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
+import secrets
 import signal
 import subprocess
 import sys
@@ -65,7 +65,7 @@ def isolated_environment() -> dict[str, str]:
         **os.environ,
         **local_only,
         **shared_memory_profile(),
-        "ROS_DOMAIN_ID": str(random.randint(1, 101)),
+        "ROS_DOMAIN_ID": str(1 + secrets.randbelow(101)),
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import random
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ class Graph:
 
     def __init__(self) -> None:
         self.context = rclpy.Context()
-        self.environment = {**os.environ, "ROS_DOMAIN_ID": str(random.randint(1, 101))}
+        self.environment = {**os.environ, "ROS_DOMAIN_ID": str(1 + secrets.randbelow(101))}
         rclpy.init(context=self.context, domain_id=int(self.environment["ROS_DOMAIN_ID"]))
         self._executor = SingleThreadedExecutor(context=self.context)
         self._nodes: list[Node] = []

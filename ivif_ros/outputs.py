@@ -1,0 +1,92 @@
+"""The node's publishers: what they carry, and which images are made only while someone listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header, String
+
+from ivif_core.image_message import fill_image
+from ivif_ros.pipeline import FusedFrame
+
+
+class Outputs:
+    """All that is published under `ivif/`. Publishing does nothing while the node is inactive.
+
+    Attributes:
+        camera_info: the RGB camera's, passed on with every fused image; None until it came.
+    """
+
+    def __init__(self, node: LifecycleNode, reliability: str) -> None:
+        """
+        Args:
+            reliability: of the images: 'reliable' or 'best_effort'.
+        """
+        self._node = node
+        self.camera_info: CameraInfo | None = None
+        images = QoSProfile(depth=1, reliability=ReliabilityPolicy[reliability.upper()])
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        create = node.create_lifecycle_publisher
+        self._fused = create(Image, "ivif/fused", images)
+        self._compressed = create(CompressedImage, "ivif/fused/compressed", images)
+        self._debug = create(Image, "ivif/debug", images)
+        self._hot_spots = create(Image, "ivif/hotspots", images)
+        self._camera_info = create(CameraInfo, "ivif/camera_info", images)
+        self._status = create(String, "ivif/status", latched)
+
+    @property
+    def fused_topic(self) -> str:
+        """Full name of the fused image's topic."""
+        return self._fused.topic_name
+
+    def publish(
+        self,
+        frame: FusedFrame,
+        header: Header,
+        *,
+        encoding: str,
+        jpeg_quality: int,
+        side_by_side: Callable[[FusedFrame], np.ndarray],
+    ) -> None:
+        """One fused frame and all that goes with it.
+
+        Args:
+            encoding: 'bgr8' or 'rgb8'; a grey frame is mono8 whatever is asked for.
+            side_by_side: makes the debug image.
+        """
+        fused = frame.fused
+        if fused.ndim == 2:
+            encoding = "mono8"
+        elif encoding == "rgb8":
+            fused = cv2.cvtColor(fused, cv2.COLOR_BGR2RGB)
+        self._fused.publish(_image(fused, encoding, header))
+        if self.camera_info is not None:
+            self.camera_info.header = header
+            self._camera_info.publish(self.camera_info)
+        if self._compressed.get_subscription_count():
+            jpeg = cv2.imencode(".jpg", frame.fused, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])[1]
+            self._compressed.publish(CompressedImage(header=header, format="jpeg", data=jpeg.tobytes()))
+        if frame.hot_spots is not None and self._hot_spots.get_subscription_count():
+            self._hot_spots.publish(_image(frame.hot_spots, "mono8", header))
+        if self._debug.get_subscription_count():
+            self._debug.publish(_image(side_by_side(frame), "bgr8", header))
+
+    def publish_status(self, status: str) -> None:
+        """The state of the cameras; kept for whoever subscribes later."""
+        self._status.publish(String(data=status))
+
+    def close(self) -> None:
+        """Withdraw all publishers."""
+        for publisher in (self._fused, self._compressed, self._debug, self._hot_spots, self._camera_info, self._status):
+            self._node.destroy_publisher(publisher)
+
+
+def _image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
+    message = Image(header=header)
+    fill_image(message, pixels, encoding)
+    return message
