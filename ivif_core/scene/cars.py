@@ -89,9 +89,16 @@ class Car:
         return np.add(_turned(points, self.approaching), (self.x, 0.0, self.z))
 
     def _draw_wheels(self, sprite: Sprite, view: View) -> None:
-        turn = np.linspace(0, 2 * np.pi, 18, endpoint=False)
-        side = -1 if self.x > view.position[0] else 1
         tyre_heat = 21.0 if self.running else 9.5
+        for x in (-0.74, 0.74):  # treads, under the near end
+            tread = np.array([[x - 0.10, 0.0, 0.5], [x + 0.10, 0.0, 0.5], [x + 0.10, 0.24, 0.5], [x - 0.10, 0.24, 0.5]])
+            sprite.polygon(
+                view.project(np.add(tread, (self.x, 0.0, self.z))), np.array([0.008, 0.008, 0.009]), tyre_heat
+            )
+        beside = view.position[0] - self.x
+        if abs(beside) < 1.0:
+            return
+        turn, side = np.linspace(0, 2 * np.pi, 18, endpoint=False), np.sign(beside)
         for s in (3.45, 0.84) if self.approaching else (0.84, 3.45):
             for radius, colour, celsius in (
                 (0.40, (0.004, 0.004, 0.004), 8.0),

@@ -91,7 +91,7 @@ class Street:
 
     def _render_still(self, buildings: Buildings) -> Canvas:
         """Ray-cast finer as the picture, with the mirror image in wet ground and parked cars."""
-        fine = self.view.scaled(1.5)
+        fine = self.view.scaled(float(np.clip(1000 / self.size[0], 1.0, 1.5)))
         eye, rays = np.array(fine.position, np.float32), fine.rays()
         surfaces = cast(eye, rays, buildings, self._noise)
         radiance = surfaces.emission + surfaces.albedo * light(surfaces, LAMPS, LAMP_POWER)

@@ -254,12 +254,15 @@ def _paint_end(surfaces: Surfaces, mask: np.ndarray, buildings: Buildings) -> No
 
 def light(surfaces: Surfaces, lamps: list[tuple[float, float, float]], power: float) -> np.ndarray:
     """Irradiance (linear BGR / π) that street lamps and the sky give to each pixel."""
-    total = SKY * (1.4 + 0.6 * surfaces.normal[..., 1:2])
+    point, normal = (
+        [np.ascontiguousarray(part[..., axis]) for axis in range(3)] for part in (surfaces.point, surfaces.normal)
+    )
+    glow = np.zeros_like(surfaces.depth)
     for lamp in lamps:
-        towards = np.array(lamp, np.float32) - surfaces.point
-        squared = (towards**2).sum(axis=2)
-        distance = np.sqrt(squared)
-        facing = np.clip((towards * surfaces.normal).sum(axis=2) / distance, 0, 1)
-        down = np.clip(towards[..., 1] / distance, 0, 1) ** 0.7
-        total = total + (power * facing * down / (squared + 1.0))[..., None] * SODIUM
-    return total
+        x, y, z = (np.float32(at) - plane for at, plane in zip(lamp, point, strict=True))
+        squared = x * x + y * y + z * z
+        distance = cv2.sqrt(squared)
+        facing = np.maximum(x * normal[0] + y * normal[1] + z * normal[2], 0) / distance
+        down = cv2.sqrt(np.maximum(y, 0) / distance)
+        glow += np.float32(power) * facing * down / (squared + 1)
+    return SKY * (1.4 + 0.6 * normal[1][..., None]) + glow[..., None] * SODIUM
