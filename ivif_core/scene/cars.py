@@ -29,6 +29,7 @@ _STATIONS = np.array(
     ]
 )
 LENGTH = 4.3
+_NEAREST = 0.4  # m; what is nearer to the camera, or behind it, is not drawn
 _GLASS = np.array([0.016, 0.014, 0.012], np.float32)
 HEADLIGHT, TAIL_LIGHT = np.array([150.0, 142.0, 132.0]), np.array([0.10, 0.14, 3.4])
 
@@ -59,30 +60,30 @@ class Car:
     def draw(self, canvas: Canvas) -> None:
         """Into the canvas, with its shadow on the road."""
         view = canvas.view
-        if self.z - view.position[2] < 1.2:
+        if self.z + LENGTH < _NEAREST:
             return
         corners = np.array([[self.x + a, y, self.z + b] for a in (-0.98, 0.98) for y in (0, 1.55) for b in (0, LENGTH)])
         sprite = Sprite(view, view.project(corners), fineness=2 if self.z < 7 else 3)
         if sprite.empty:
             return
-        base = corners[[0, 1, 5, 4]]
-        scale = view.pixels_per_metre / self.z
-        darken(canvas, view.project(base), 0.8, 0.10 * scale)
+        if self.z > _NEAREST:
+            darken(canvas, view.project(corners[[0, 1, 5, 4]]), 0.8, 0.10 * view.pixels_per_metre / self.z)
         body = _body(self.approaching, self.running)
         faces = np.add(body.faces, (self.x, 0.0, self.z))
         albedo = np.where(body.is_glass[:, None], _GLASS, body.paint_share[:, None] * np.array(self.paint))
         gloss = np.where(body.is_glass, 0.14, 0.07)
         radiance = _shade(faces.mean(axis=1), body.normals, albedo, gloss, np.array(view.position))
         towards = np.array(view.position) - faces.mean(axis=1)
-        visible = (towards * body.normals).sum(axis=1) > 0
+        visible = ((towards * body.normals).sum(axis=1) > 0) & (faces[..., 2].min(axis=1) > _NEAREST)
         order = np.argsort(-np.linalg.norm(towards, axis=1))
         pixels = view.project(faces.reshape(-1, 3)).reshape(-1, 4, 2)
         for index in order[visible[order]]:
             sprite.polygon(pixels[index], radiance[index], body.celsius[index])
-        self._draw_wheels(sprite, view)
-        self._draw_lights(sprite, view)
+        if self.z > _NEAREST:
+            self._draw_wheels(sprite, view)
+            self._draw_lights(sprite, view)
         sprite.shrink()
-        sprite.blend(canvas, self.z)
+        sprite.blend(canvas, max(self.z, _NEAREST))
 
     def _place(self, points: np.ndarray) -> np.ndarray:
         """Lateral, height, distance from the nose -> world."""

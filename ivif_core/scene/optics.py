@@ -18,7 +18,7 @@ class View:
     """A pinhole camera that looks along z (metres; x right, y up, z forward) from `position`."""
 
     size: Size
-    position: tuple[float, float, float] = (1.1, 1.7, 0.0)
+    position: tuple[float, float, float] = (2.7, 1.7, 0.0)
     focal: float = 0.92  # image widths
     horizon: float = 0.47  # image heights from the top
 

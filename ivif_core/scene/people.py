@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -10,7 +11,8 @@ import numpy as np
 from ivif_core.scene.canvas import Canvas, Sprite, darken
 from ivif_core.scene.street import LAMP_POWER, LAMPS, SKY, SODIUM
 
-_HEIGHT = 1.75
+Place = Callable[[float, float], np.ndarray]
+"""Metres across and up from between the feet -> pixel."""
 _SKIN = np.array([0.13, 0.18, 0.26])
 
 
@@ -33,13 +35,12 @@ class Walker:
     coat: tuple[float, float, float] = (0.020, 0.017, 0.016)
     trousers: tuple[float, float, float] = (0.016, 0.013, 0.010)
     backlight: np.ndarray | None = None
-    height: float = _HEIGHT
 
     def draw(self, canvas: Canvas) -> None:
         view = canvas.view
         if self.z - view.position[2] < 1.0:
             return
-        scale = view.pixels_per_metre / (self.z - view.position[2]) * self.height / _HEIGHT
+        scale = view.pixels_per_metre / (self.z - view.position[2])
         foot = view.project(np.array([[self.x, 0.0, self.z]]))[0]
 
         def at(across: float, up: float) -> np.ndarray:
@@ -58,7 +59,7 @@ class Walker:
         self._round(sprite, scale)
         sprite.blend(canvas, self.z)
 
-    def _from_the_side(self, sprite: Sprite, at: object, scale: float) -> None:
+    def _from_the_side(self, sprite: Sprite, at: Place, scale: float) -> None:
         ahead = 1 if self.direction == "right" else -1
         swing = np.sin(2 * np.pi * self.stride) if self.moving else 0.12
         bob = 0.018 * np.cos(4 * np.pi * self.stride) if self.moving else 0.0
@@ -103,7 +104,7 @@ class Walker:
         limb((0.02, 1.66), 0.086, (0.06, 1.70), 0.080, np.array([0.008, 0.008, 0.009]), 27.5)
         arm(-swing, 1.0)
 
-    def _from_the_front(self, sprite: Sprite, at: object, scale: float) -> None:
+    def _from_the_front(self, sprite: Sprite, at: Place, scale: float) -> None:
         swing = np.sin(2 * np.pi * self.stride) if self.moving else 0.0
         coat, trousers, hair = np.array(self.coat), np.array(self.trousers), np.array([0.008, 0.008, 0.009])
         face = self.direction == "near"

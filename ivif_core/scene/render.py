@@ -60,11 +60,9 @@ class Street:
 
     def _cars(self, phase: float) -> list[Car]:
         """Parked ones stand in the still picture already."""
-        fade_in = min(1.0, phase / 0.06)
-        coming = Car(-1.3, 88 - 96 * phase, approaching=True, paint=(0.10, 0.09, 0.09))
-        going = Car(1.35, 4.5 + 82 * ((phase + 0.55) % 1.0), approaching=False, paint=(0.05, 0.05, 0.22))
-        coming.lights = fade_in > 0.2
-        return [car for car in (coming, going) if 1.5 < car.z < 90]
+        coming = Car(-1.3, _coming(phase), approaching=True, paint=(0.10, 0.09, 0.09))
+        going = Car(1.3, -6 + 94 * ((phase + 0.62) % 1.0), approaching=False, paint=(0.05, 0.05, 0.22))
+        return [coming, going]
 
     def people(self, index: int) -> list[Walker]:
         """Who is on the street in a frame; each walks in one loop to where the next one was, so it has no seam."""
@@ -75,22 +73,22 @@ class Street:
         ]
         people += [
             Walker(-5.4, 6.0 + 10.5 * (k - phase), "near", stride=8 * (phase - k), coat=(0.030, 0.020, 0.018))
-            for k in range(3)
+            for k in (1, 2, 3)
         ]
         people += [
-            Walker(5.3, 6.5 + 10.0 * (k + phase), "far", stride=8 * (phase + k), coat=(0.015, 0.016, 0.024))
-            for k in range(3)
+            Walker(6.0, 5.0 + 10.0 * (k + phase), "far", stride=8 * (phase + k), coat=(0.015, 0.016, 0.024))
+            for k in range(4)
         ]
-        people.append(Walker(3.75, 10.7, "near", moving=False, backlight=glare, coat=(0.02, 0.02, 0.02)))
+        people.append(Walker(4.8, 10.9, "near", moving=False, backlight=glare, coat=(0.02, 0.02, 0.02)))
         return [person for person in people if person.z > 3.0]
 
     def _glare(self, phase: float) -> np.ndarray:
         """Light on the backs of people by the crossing, from the car that comes."""
-        distance = 88 - 96 * phase - 13.6
+        distance = _coming(phase) - 13.6
         return HEADLIGHT / HEADLIGHT.max() * (30.0 / (distance + 4) if distance > 0 else 0.0)
 
     def _render_still(self, buildings: Buildings) -> Canvas:
-        """Ray-cast finer as the picture, with the mirror image in wet ground and parked cars."""
+        """Ray-cast finer than the picture, with the mirror image in wet ground and parked cars."""
         fine = self.view.scaled(float(np.clip(1000 / self.size[0], 1.0, 1.5)))
         eye, rays = np.array(fine.position, np.float32), fine.rays()
         surfaces = cast(eye, rays, buildings, self._noise)
@@ -214,6 +212,11 @@ class Street:
         colour = SODIUM * 0.11 + SKY * 2 + (HEADLIGHT / HEADLIGHT.max() * 6.0 / (distance + 9)).astype(np.float32)
         canvas.radiance[box] += alpha[..., None] * (colour - canvas.radiance[box])
         canvas.celsius[box] += 0.13 * alpha * (13.0 - canvas.celsius[box])
+
+
+def _coming(phase: float) -> float:
+    """Where the front of the car that comes is, z."""
+    return 92 - 98 * phase
 
 
 def _streak(radiance: np.ndarray, mirror: np.ndarray, view: View, lamp: np.ndarray, colour: np.ndarray) -> None:

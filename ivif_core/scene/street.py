@@ -17,8 +17,8 @@ SKY = np.array([0.0085, 0.0055, 0.0040], np.float32)
 LAMPS = [(side * 3.5, 6.4, z) for side, z in ((1, 20.0), (-1, 31.0), (1, 43.0), (-1, 56.0), (1, 70.0), (-1, 85.0))]
 """Lamp heads; none stands near the camera, so who is near it is in the dark."""
 LAMP_POWER = 42.0
-VENT = (3.1, 9.6)
-"""A manhole from which steam rises; x, z, m."""
+VENT = (4.45, 9.7)
+"""A grating from which steam rises; x, z, m."""
 
 
 @dataclass
