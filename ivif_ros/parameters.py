@@ -99,6 +99,7 @@ PARAMETERS = (
         "How frames are paired by stamp. approximate: each frame once; nearest: each RGB frame with the nearest "
         "thermal frame, which may serve several.",
         choices=("approximate", "nearest"),
+        live=False,
     ),
     Parameter("slop", 0.05, "Largest stamp difference of a pair, s.", (0.0, 10.0)),
     Parameter("queue_size", 10, "Frames a camera that wait for their partner.", (1, 1000)),

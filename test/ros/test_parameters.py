@@ -77,3 +77,15 @@ def test_what_may_not_change_live_is_refused_with_the_way_out():
 def test_parameters_of_others_are_left_alone():
     settings = Settings.from_values({})
     assert settings.with_changes([Parameter("use_sim_time", value=True)], only_live=True) == settings
+
+
+def test_the_readme_lists_every_parameter_and_no_other():
+    readme = (CONFIG.parents[1] / "README.md").read_text()
+    table = readme.partition("<!-- parameters -->")[2].partition("<!-- /parameters -->")[0]
+    rows = {row.split("|")[1].strip(" `"): row for row in table.strip().splitlines()[2:]}
+    assert list(rows) == [parameter.name for parameter in PARAMETERS]
+    for parameter in PARAMETERS:
+        assert parameter.description in rows[parameter.name]
+        if not isinstance(parameter.default, list):
+            shown = '""' if parameter.default == "" else str(parameter.default)
+            assert rows[parameter.name].split("|")[2].strip() == f"`{shown}`"
