@@ -88,7 +88,7 @@ class VisibleCamera:
     def develop(self, radiance: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Linear BGR float32 H×W×3 -> uint8."""
         signal = cv2.exp(cv2.multiply(self._with_glare(radiance), self._exposure))
-        level = cv2.sqrt(cv2.absdiff(signal, 1.0))
+        level = cv2.sqrt(1.0 - signal)
         return cv2.convertScaleAbs(cv2.add(level, self._noise.window(random)), alpha=255.0)
 
     @staticmethod
