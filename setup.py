@@ -24,6 +24,7 @@ EXTRAS = {
         "hypothesis>=6.90",
         "onnx>=1.15",
         "scikit-image>=0.22",
+        "selenium>=4.15",
         "scipy>=1.11",
     ],
 }
@@ -39,7 +40,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["ivif_ros", "ivif_ros.*", "ivif_core", "ivif_core.*", "training", "training.*"]),
-    package_data={"ivif_core.models": ["*.onnx", "*.md"], "training": ["recipes/*.yaml", "*.md"]},
+    package_data={
+        "ivif_core.report": ["page.*"],
+        "ivif_core.models": ["*.onnx", "*.md"],
+        "training": ["recipes/*.yaml", "*.md"],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),

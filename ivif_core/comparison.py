@@ -39,7 +39,7 @@ class Comparison:
     def is_near_best(self, name: str, column: str) -> bool:
         """Whether a set that is not the best in a figure cannot be told from the best: the interval holds zero."""
         best = next((other for other, ranks in self.ranks.items() if ranks[column] == 1), name)
-        if best == name or math.isnan(self.ranks[name][column]):
+        if not self.ranks[name][column] > 1:  # the best, or undefined
             return False
         difference = self.differences[name][best][column]
         return difference.low <= 0 <= difference.high

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from ivif_core.comparison import Comparison, compare
 from ivif_core.errors import InputError
 from ivif_core.evaluation import Evaluation, evaluate, find_scenes
+from ivif_core.report import report_page
 from ivif_core.text_files import write_text
 
 
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("infrared", type=Path, metavar="INFRARED", help="folder with the same names")
     parser.add_argument("visible", type=Path, metavar="VISIBLE", help="folder with the same names")
+    parser.add_argument("-o", "--output", type=Path, metavar="REPORT", help="write one self-contained HTML page")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write means, deviations and every image's figures")
     parser.add_argument("--sequence", action="store_true", help="the images are frames of a video, in order of names")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
@@ -34,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure; 1 where some images could not be."""
     if args.workers is not None and args.workers < 1:
         raise InputError(f"--workers: expected at least 1, got {args.workers}")
-    for path in filter(None, (args.json,)):
+    for path in filter(None, (args.output, args.json)):
         if not path.parent.is_dir():
             raise InputError(f"cannot write {path}: no folder {path.parent}")
     evaluation = find_scenes(named_folders(args.fused), args.infrared, args.visible)
@@ -49,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         found = as_json(evaluation, comparison)
         write_text(args.json, json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    if args.output:
+        write_text(args.output, report_page(evaluation, comparison))
     return 1 if evaluation.failed else 0
 
 
