@@ -43,6 +43,8 @@ def main() -> int:
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     replay = [arguments.data] if arguments.data else ["--raw16"]
+    if not arguments.data:
+        print("demo: rendering the street takes some ten seconds; your own pairs or bag: make demo DATA=…", flush=True)
     try:
         run(replay, arguments.node.split(), arguments.seconds, arguments.output)
     except IvifError as error:

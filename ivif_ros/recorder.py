@@ -148,7 +148,7 @@ def record(recorder: Recorder, seconds: float, patience: float) -> Measured:
     executor = SingleThreadedExecutor(context=recorder.context)
     executor.add_node(recorder)
     measured, begin, shown = recorder.measured, time.monotonic(), 0.0
-    first, newest, count = 0.0, begin, 0
+    first, newest, count, said = 0.0, begin, 0, ""
     while not first or time.monotonic() < first + seconds:
         executor.spin_once(timeout_sec=0.1)
         now = time.monotonic()
@@ -157,9 +157,10 @@ def record(recorder: Recorder, seconds: float, patience: float) -> Measured:
         if now - newest > (patience if not first else 5.0):
             raise IvifError(f"no fused frame for {now - newest:.0f} s; heard of the cameras: {recorder.heard}")
         if now - shown > (0.2 if sys.stdout.isatty() else 1.0):
-            line = measured.line() if first else f"waiting; cameras heard: {recorder.heard}"
-            print(line, end="\033[K\r" if sys.stdout.isatty() else "\n", flush=True)
-            shown = now
+            line = measured.line() if first else f"waiting for fused frames; heard of the cameras: {recorder.heard}"
+            if line != said:
+                print(line, end="\033[K\r" if sys.stdout.isatty() else "\n", flush=True)
+            shown, said = now, line
     executor.remove_node(recorder)
     return measured
 
