@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
 from scipy.signal import convolve2d
 
 from ivif_core import metrics
-from ivif_core.errors import InputError
+from ivif_core.errors import InputError, MissingPackage
 
 CLOSE = {"rel": 1e-6, "abs": 1e-9}
 
@@ -141,3 +142,9 @@ def test_psnr_averages_the_errors():
     expected = 10 * math.log10(255**2 / ((10**2 + 20**2) / 2))
     assert metrics.psnr(grey, grey + 10, grey - 20) == pytest.approx(expected, **CLOSE)
     assert metrics.psnr(grey, grey, grey) == math.inf
+
+
+def test_ssim_says_what_it_needs(triple, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage.metrics", None)
+    with pytest.raises(MissingPackage, match=r"pip install 'ivif_ros\[report\]'"):
+        metrics.ssim(*triple)
