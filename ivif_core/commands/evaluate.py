@@ -1,4 +1,4 @@
-"""`ivif evaluate FUSED… INFRARED VISIBLE`: figures of folders of fused images, as table, JSON and page."""
+"""`ivif evaluate FUSED… INFRARED VISIBLE`: figures of fused images or videos, as table, JSON and page."""
 
 from __future__ import annotations
 
@@ -8,27 +8,36 @@ import math
 import sys
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tqdm import tqdm
 
 from ivif_core.comparison import Comparison, compare
+from ivif_core.data.video_frames import split_video
 from ivif_core.errors import InputError
 from ivif_core.evaluation import Evaluation, evaluate, find_scenes
 from ivif_core.report import report_page
 from ivif_core.text_files import write_text
 
+_MOST_NAMED = 100
+"""Files left out that are named one by one: videos of other lengths leave thousands."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Fill in the parser of `ivif evaluate`."""
     parser.add_argument(
-        "fused", nargs="+", metavar="FUSED", help="folder of fused images, or name=FOLDER; several are compared"
+        "fused", nargs="+", metavar="FUSED", help="folder or video, or name=FOLDER; several are compared"
     )
-    parser.add_argument("infrared", type=Path, metavar="INFRARED", help="folder with the same names")
-    parser.add_argument("visible", type=Path, metavar="VISIBLE", help="folder with the same names")
+    parser.add_argument("infrared", type=Path, metavar="INFRARED", help="folder with the same names, or video")
+    parser.add_argument("visible", type=Path, metavar="VISIBLE", help="folder with the same names, or video")
     parser.add_argument("-o", "--output", type=Path, metavar="REPORT", help="write one self-contained HTML page")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write means, deviations and every image's figures")
-    parser.add_argument("--sequence", action="store_true", help="the images are frames of a video, in order of names")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write means, deviations and all figures; - prints them"
+    )
+    parser.add_argument(
+        "--sequence", action="store_true", help="images are frames in order of their names, as videos are"
+    )
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
 
 
@@ -39,25 +48,41 @@ def run(args: argparse.Namespace) -> int:
     for path in filter(None, (args.output, args.json)):
         if not path.parent.is_dir():
             raise InputError(f"cannot write {path}: no folder {path.parent}")
-    evaluation = find_scenes(named_folders(args.fused), args.infrared, args.visible)
-    for path in evaluation.left_out:
+    fused = named_folders(args.fused)
+    videos = [path for path in (*fused.values(), args.infrared, args.visible) if path.is_file()]
+    with TemporaryDirectory(prefix="ivif-evaluate-") as frames:
+        folders = {path: Path(frames) / str(k) for k, path in enumerate(videos)}
+        for path, folder in folders.items():
+            split_video(path, folder)
+        fused = {name: folders.get(path, path) for name, path in fused.items()}
+        infrared, visible = (folders.get(path, path) for path in (args.infrared, args.visible))
+        return _evaluate(args, find_scenes(fused, infrared, visible), sequence=args.sequence or bool(videos))
+
+
+def _evaluate(args: argparse.Namespace, evaluation: Evaluation, *, sequence: bool) -> int:
+    for path in evaluation.left_out[:_MOST_NAMED]:
         print(f"left out, since not in every folder: {path}", file=sys.stderr)
+    if len(evaluation.left_out) > _MOST_NAMED:
+        print(f"left out likewise: {len(evaluation.left_out) - _MOST_NAMED} more", file=sys.stderr)
     progress = partial(tqdm, total=len(evaluation.scenes), unit="image", disable=None)  # None: only on a terminal
-    evaluate(evaluation, sequence=args.sequence, workers=args.workers, progress=progress)
+    evaluate(evaluation, sequence=sequence, workers=args.workers, progress=progress)
     for reason in evaluation.failed.values():
         print(f"not measured: {reason}", file=sys.stderr)
     comparison = compare(evaluation)
-    print(as_text(evaluation, comparison))
-    if args.json:
-        found = as_json(evaluation, comparison)
-        write_text(args.json, json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    found = json.dumps(as_json(evaluation, comparison), indent=1, ensure_ascii=False, allow_nan=False)
+    if str(args.json) == "-":
+        print(found)
+    else:
+        print(as_text(evaluation, comparison))
+        if args.json:
+            write_text(args.json, found + "\n")
     if args.output:
         write_text(args.output, report_page(evaluation, comparison))
     return 1 if evaluation.failed else 0
 
 
 def named_folders(given: list[str]) -> dict[str, Path]:
-    """`name=FOLDER` or `FOLDER` (named after itself) -> folders by name.
+    """`name=PATH` or `PATH` (named after itself) -> folders or videos by name.
 
     Raises:
         InputError: two of one name.
@@ -65,8 +90,9 @@ def named_folders(given: list[str]) -> dict[str, Path]:
     folders: dict[str, Path] = {}
     for text in given:
         name, equals, path = text.partition("=")
-        if not equals or Path(text).is_dir():  # a folder may have = in its name
-            path, name = text, Path(text).resolve().name
+        if not equals or Path(text).exists():  # a folder may have = in its name
+            whole = Path(text).resolve()
+            path, name = text, whole.stem if whole.is_file() else whole.name
         if name in folders:
             raise InputError(f"{folders[name]} and {path} are both named '{name}'; name them: one={folders[name]} …")
         folders[name] = Path(path)

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     title, usable = "backends", []
     for name, reason in backends.available().items():
         requirement = backends.backend_class(name).requirement
-        failure = reason and f"{reason} ({requirement})"
+        failure = reason and f"{reason}; to have it: {requirement}"
         described = ""
         if failure is None:
             described, failure = _loads(name, model)

@@ -86,3 +86,34 @@ def test_a_folder_may_have_an_equals_sign(folders):
     (folders / "mean").rename(folders / "v=1")
     assert main(["evaluate", "v=1", "infrared", "visible", "--json", "out.json", "--workers", "1"]) == 0
     assert list(strict(folders / "out.json")) == ["v=1"]
+
+
+def test_json_can_be_printed(folders, capsys):
+    assert main(["evaluate", "mean", "infrared", "visible", "--json", "-", "--workers", "1"]) == 0
+    assert list(json.loads(capsys.readouterr().out)) == ["mean"]
+    assert not (folders / "-").exists()
+
+
+def test_videos_are_sequences(folders, capsys):
+    """Lossless, so that the same frames as images give the same figures; one is longer by a frame."""
+    for name in ("infrared", "visible", "noisy"):
+        writer = cv2.VideoWriter(str(folders / f"{name}.avi"), cv2.VideoWriter_fourcc(*"FFV1"), 10, (60, 48))
+        for k in (0, 1, 2, 3, 4, 4)[: 6 if name == "infrared" else 5]:
+            writer.write(cv2.imread(str(folders / name / f"scene{k}.png")))
+        writer.release()
+    videos = ["noisy.avi", "infrared.avi", "visible.avi"]
+    assert main(["evaluate", *videos, "--json", "video.json", "--workers", "1"]) == 0
+    assert "000005.png" in capsys.readouterr().err
+    images = ["evaluate", "noisy", "infrared", "visible", "--sequence", "--json", "images.json", "--workers", "1"]
+    assert main(images) == 0
+    of_video, of_images = strict(folders / "video.json")["noisy"], strict(folders / "images.json")["noisy"]
+    assert list(of_video["images"]) == [f"{k:06}" for k in range(5)]
+    assert of_video["mean"]["temporal_stability"] > 0
+    for column, value in of_images["mean"].items():
+        assert of_video["mean"][column] == (value if value is None else pytest.approx(value, rel=0.02)), column
+
+
+def test_what_is_no_video_is_named(folders, capsys):
+    (folders / "clip.mp4").write_bytes(b"no video")
+    assert main(["evaluate", "clip.mp4", "infrared", "visible"]) == 2
+    assert "clip.mp4 is no video" in capsys.readouterr().err

@@ -21,7 +21,7 @@ def test_info_says_what_runs_here(brighter_model, capsys):
 def test_info_says_why_a_backend_is_not_there(brighter_model, capsys, monkeypatch):
     monkeypatch.setattr(OnnxRuntimeBackend, "why_unavailable", classmethod(lambda cls: "its library is gone"))
     assert main(["info", "--model", str(brighter_model)]) in (0, 1)
-    assert "onnxruntime: no: its library is gone (pip install onnxruntime)" in capsys.readouterr().out
+    assert "onnxruntime: no: its library is gone; to have it: pip install onnxruntime" in capsys.readouterr().out
 
 
 def test_info_without_any_backend(brighter_model, capsys, monkeypatch):

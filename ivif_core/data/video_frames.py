@@ -1,0 +1,37 @@
+"""Frames of a video file as image files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+
+from ivif_core.errors import InputError
+from ivif_core.image_files import write_image
+
+
+def split_video(video: str | Path, folder: str | Path) -> int:
+    """Write the frames of a video as `000000.png`, `000001.png` … into a new folder; returns how many.
+
+    Raises:
+        InputError: the file is no video that OpenCV reads, or the folder cannot be made.
+    """
+    video, folder = Path(video), Path(folder)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"cannot make {folder}: {error.strerror}") from error
+    reader = cv2.VideoCapture(str(video))
+    count = 0
+    try:
+        while True:
+            got, frame = reader.read()
+            if not got:
+                break
+            write_image(folder / f"{count:06}.png", frame)
+            count += 1
+    finally:
+        reader.release()
+    if not count:
+        raise InputError(f"{video} is no video, or is broken: not one frame can be read")
+    return count
