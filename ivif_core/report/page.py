@@ -33,6 +33,7 @@ def report_page(evaluation: Evaluation, comparison: Comparison) -> str:
         "title": escape(" · ".join(names)),
         "facts": f"{count} images" + (f", {len(names)} sets compared" if len(names) > 1 else ""),
         "remarks": "".join(f"<p class=warning>{escape(text)}</p>" for text in _remarks(evaluation)),
+        "marks": " Coloured: the best; bold: not to be told from the best." if len(names) > 1 else "",
         "summary": _summary(evaluation, comparison),
         "differences": _differences(evaluation, comparison) if len(names) > 1 else "",
         "legend": _legend(names) if len(names) > 1 else "",
@@ -143,7 +144,7 @@ def _table(identity: str, first: str, columns: list[str], rows: list[str]) -> st
         arrow = "↑" if MORE_IS_BETTER[column] else "↓"
         heads.append(
             f'<th scope=col data-first="{down}"><button title="{escape(_definition(column))}">'
-            f"{column.replace('_', ' ')} <span>{arrow}</span></button></th>"
+            f"{column.replace('_', ' ')}&nbsp;<span>{arrow}</span></button></th>"
         )
     return (
         f'<div class="wide" tabindex=0 role=region aria-label="{identity}"><table id="{identity}" class="sortable">'
