@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {
     "info": "versions, backends and model on this machine",
     "bench": "how fast each backend is here, and whether auto takes the fastest",
     "build-engine": "build the TensorRT engine beforehand",
+    "calibrate": "find how thermal lies on RGB: from ordinary pairs, points or a board",
     "engines": "list or clear the cached TensorRT engines",
 }
 """Sub-command -> one-line help; the module is `ivif_core.commands.<name, - as _>`."""

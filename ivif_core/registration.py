@@ -118,8 +118,8 @@ class Homography(RemapRegistration):
 
     def scaled_to(self, infrared_size: Size, visible_size: Size) -> np.ndarray:
         """The matrix for images of these sizes."""
-        from_infrared = _rescaling(infrared_size, self.infrared_size or infrared_size)
-        return _rescaling(self.visible_size or visible_size, visible_size) @ self.matrix @ from_infrared
+        from_infrared = rescaling(infrared_size, self.infrared_size or infrared_size)
+        return rescaling(self.visible_size or visible_size, visible_size) @ self.matrix @ from_infrared
 
     def infrared_position(self, infrared_size: Size, visible_size: Size) -> tuple[np.ndarray, np.ndarray]:
         inverse = np.linalg.inv(self.scaled_to(infrared_size, visible_size))
@@ -131,7 +131,7 @@ class Homography(RemapRegistration):
         return x / w, y / w
 
 
-def _rescaling(size: Size, to: Size) -> np.ndarray:
+def rescaling(size: Size, to: Size) -> np.ndarray:
     """Matrix that takes pixels of an image of `size` to those of the same view at size `to`."""
     scale_x, scale_y = to[0] / size[0], to[1] / size[1]
     return np.array([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2], [0, 0, 1.0]])

@@ -11,6 +11,7 @@ import yaml
 
 from ivif_core.errors import ConfigError
 from ivif_core.registration import Homography, Registration, Resize, Size, Unregistered
+from ivif_core.text_files import write_text
 
 MODES = ("none", "resize", "homography", "file")
 
@@ -62,15 +63,17 @@ def load_registration(path: str | os.PathLike[str]) -> Registration:
 
 
 def save_homography(path: str | os.PathLike[str], homography: Homography, notes: dict[str, object]) -> None:
-    """Write a registration file; `notes` say how it was made."""
+    """Write a registration file; `notes` say how it was made.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     content: dict[str, object] = {"model": "homography"}
     content["homography"] = [float(f"{value:.10g}") for value in homography.matrix.ravel()]
     for key in ("infrared_size", "visible_size"):
         if getattr(homography, key) is not None:
             content[key] = [int(pixels) for pixels in getattr(homography, key)]
-    temporary = Path(f"{os.fspath(path)}.part")
-    temporary.write_text(yaml.safe_dump({**content, **notes}, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, yaml.safe_dump({**content, **notes}, sort_keys=False, allow_unicode=True))
 
 
 def read_yaml(path: str | os.PathLike[str]) -> dict:
