@@ -7,12 +7,17 @@ from html import escape
 from importlib import resources
 from string import Template
 
+import numpy as np
+
 from ivif_core import __version__
 from ivif_core.comparison import Comparison
 from ivif_core.evaluation import Evaluation
 from ivif_core.metrics import METRICS, MORE_IS_BETTER, temporal_stability
 from ivif_core.report.distributions import distribution
 from ivif_core.report.examples import CHOSEN_BY, choose, example
+
+_MOST_ROWS = 2000
+"""More would make a browser slow."""
 
 
 def report_page(evaluation: Evaluation, comparison: Comparison) -> str:
@@ -99,16 +104,23 @@ def _differences(evaluation: Evaluation, comparison: Comparison) -> str:
 
 
 def _images(evaluation: Evaluation) -> str:
-    """A row an image and set."""
+    """A row an image and set; of very many, those that most need a look."""
     several = len(evaluation.figures) > 1
+    entries = [
+        (k, name, stem, figures)
+        for k, (name, images) in enumerate(evaluation.figures.items())
+        for stem, figures in images.items()
+    ]
+    remark = ""
+    if len(entries) > _MOST_ROWS:
+        remark = f"<p>Of {len(entries)} rows, the {_MOST_ROWS} with the lowest {CHOSEN_BY}; the JSON has all.</p>"
+        entries = sorted(entries, key=lambda entry: np.nan_to_num(entry[3][CHOSEN_BY], nan=math.inf))[:_MOST_ROWS]
     rows = []
-    for k, (name, images) in enumerate(evaluation.figures.items()):
-        swatch = _swatch(k) if several else ""
-        for stem, figures in images.items():
-            cells = "".join(f"<td{_sort_value(value)}>{number(value)}</td>" for value in figures.values())
-            label = f"{escape(stem)} <small>{escape(name)}</small>" if several else escape(stem)
-            rows.append(f"<tr><th scope=row>{swatch}{label}</th>{cells}</tr>")
-    return _table("images", "image", evaluation.columns, rows)
+    for k, name, stem, figures in entries:
+        cells = "".join(f"<td{_sort_value(value)}>{number(value)}</td>" for value in figures.values())
+        label = f"{_swatch(k)}{escape(stem)} <small>{escape(name)}</small>" if several else escape(stem)
+        rows.append(f"<tr><th scope=row>{label}</th>{cells}</tr>")
+    return remark + _table("images", "image", evaluation.columns, rows)
 
 
 def _legend(names: list[str]) -> str:

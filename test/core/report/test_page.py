@@ -68,6 +68,18 @@ def test_one_set_has_no_comparison(measured):
     assert "1 images could not be measured: x" in html
 
 
+def test_of_very_many_images_the_worst_are_listed(measured):
+    of_image = measured.figures["max"]["a"]
+    many = {f"i{k}": {**of_image, "Qabf": k / 2500} for k in range(2500)}
+    scenes = dict.fromkeys(many, measured.scenes["a"])
+    evaluation = type(measured)(scenes, {"max": many})
+    html = report_page(evaluation, compare(evaluation))
+    parser = Tables()
+    parser.feed(html)
+    assert [row[0] for row in parser.rows["images"][1:]] == [f"i{k}" for k in range(2000)]
+    assert "Of 2500 rows, the 2000 with the lowest Qabf" in html
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
