@@ -1,0 +1,118 @@
+"""What the student is taught: faithful to both sources at vividness 0, the language-driven teacher's look at 1.
+
+The measures of `ivif_core.losses.structure` are the goals and the guards at both ends; at the vivid end the teacher
+guides by similarity and by edges, while its faults (grid, halos, seam, amplified noise, brightness that follows the
+whole frame) are not followed: they are against the sources' edges, or cost by a guard.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ivif_core.losses import structure
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaithfulWeights:
+    """Weights of the faithful end; `noise_gain` and `glare_share` are the guards' limits."""
+
+    edges: float = 4.0
+    information: float = 1.5
+    differences: float = 1.0
+    intensity: float = 4.0
+    overshoot: float = 60.0
+    noise: float = 0.3
+    noise_gain: float = 1.0
+    glare: float = 0.15
+    glare_share: float = 0.75
+
+
+@dataclass(frozen=True, kw_only=True)
+class VividWeights:
+    """Weights of the vivid end. `deviation` and `entropy` are asked for up to `deviation_goal` and `entropy_goal`."""
+
+    similarity: float = 2.0
+    teacher_edges: float = 2.0
+    teacher_pixels: float = 1.0
+    edges: float = 2.5
+    information: float = 1.0
+    differences: float = 0.5
+    deviation: float = 15.0
+    deviation_goal: float = 0.24
+    entropy: float = 0.5
+    entropy_goal: float = 7.6
+    noise: float = 0.3
+    noise_gain: float = 1.4
+    glare: float = 0.15
+    glare_share: float = 0.9
+    warm: float = 4.0
+
+
+def faithful_loss(
+    fused: Tensor, infrared: Tensor, visible: Tensor, weights: FaithfulWeights
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss of the faithful end.
+
+    Args:
+        fused, infrared, visible: B×1×H×W in [0, 1]; the sources without the cameras' faults.
+
+    Returns:
+        The loss and its parts, all scalars, parts before weighting.
+    """
+    parts = {
+        "edges": 1 - structure.edge_transfer(fused, infrared, visible),
+        "information": 1 - structure.visual_information(fused, infrared, visible) / 2,
+        "differences": 1 - structure.difference_correlation(fused, infrared, visible) / 2,
+        "intensity": (fused - torch.maximum(infrared, visible)).abs().mean((1, 2, 3)),
+        "overshoot": structure.overshoot(fused, infrared, visible),
+        "noise": structure.noise_excess(fused, infrared, visible, weights.noise_gain),
+        "glare": structure.glare_loss(fused, infrared, visible, weights.glare_share),
+    }
+    return _weighted(parts, weights)
+
+
+def vivid_loss(
+    fused: Tensor,
+    faithful: Tensor,
+    infrared: Tensor,
+    visible: Tensor,
+    teacher: Tensor | None,
+    weights: VividWeights,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss of the vivid end.
+
+    Args:
+        faithful: what the student gives at vividness 0; warm things must not come out darker than there.
+        teacher: the teacher's output for the clean sources; None trains without a teacher.
+    """
+    parts = {
+        "edges": 1 - structure.edge_transfer(fused, infrared, visible),
+        "information": 1 - structure.visual_information(fused, infrared, visible) / 2,
+        "differences": 1 - structure.difference_correlation(fused, infrared, visible) / 2,
+        "deviation": (weights.deviation_goal - fused.flatten(1).std(1)).relu(),
+        "entropy": (weights.entropy_goal - structure.soft_entropy(fused)).relu(),
+        "noise": structure.noise_excess(fused, infrared, visible, weights.noise_gain),
+        "glare": structure.glare_loss(fused, infrared, visible, weights.glare_share),
+        "warm": warm_loss(fused, faithful.detach(), infrared),
+    }
+    if teacher is not None:
+        parts["similarity"] = 1 - structure.similarity(fused, teacher)
+        parts["teacher_edges"] = 1 - structure.correlation(structure.gradients(fused), structure.gradients(teacher))
+        parts["teacher_pixels"] = (fused - teacher).abs().mean((1, 2, 3))
+    return _weighted(parts, weights)
+
+
+def warm_loss(fused: Tensor, faithful: Tensor, infrared: Tensor) -> Tensor:
+    """Penalty: places much warmer than what is around them that are darker than at the faithful end, (B,)."""
+    around = functional.avg_pool2d(infrared, 65, stride=1, padding=32, count_include_pad=False)
+    warm = (4 * (infrared - around)).clamp(0, 1)
+    return (warm * (faithful - fused).relu()).mean((1, 2, 3))
+
+
+def _weighted(parts: dict[str, Tensor], weights: object) -> tuple[Tensor, dict[str, Tensor]]:
+    means = {name: part.mean() for name, part in parts.items()}
+    return torch.stack([getattr(weights, name) * part for name, part in means.items()]).sum(), means

@@ -1,0 +1,114 @@
+"""The student: a low-resolution network that says, for each place, how two full-resolution sources are put together.
+
+Everything at full resolution is a handful of element-wise operations in a space-to-depth layout (blocks of 8×8 pixels
+as 64 channels), so the cost stays small at any size:
+
+    fused = base + gain_infrared · (infrared − base_infrared) + gain_visible · (visible − base_visible)
+
+The five maps on the right come from depthwise-separable blocks at 1/8 resolution (skeleton: two-scale fusion, Burt and
+Kolczynski, ICCV 1993; low-resolution coefficients applied at full resolution: Gharbi et al., SIGGRAPH 2017).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+STRIDE = 8
+"""Blocks of this side; crops at offsets that are multiples of it are fused alike."""
+
+MAPS = 5
+
+
+def bilinear_kernels(scale: int) -> Tensor:
+    """Weights that enlarge one map bilinearly (half-pixel centres) straight into space-to-depth layout.
+
+    Args:
+        scale: how many times larger.
+
+    Returns:
+        (scale², 1, 3, 3), for a convolution without padding.
+    """
+    line = torch.zeros(scale, 3)
+    for position in range(scale):
+        offset = (position + 0.5) / scale - 0.5
+        line[position, 0] = max(-offset, 0.0)
+        line[position, 1] = 1.0 - abs(offset)
+        line[position, 2] = max(offset, 0.0)
+    return torch.einsum("ia,jb->ijab", line, line).reshape(scale * scale, 1, 3, 3)
+
+
+class SeparableBlock(nn.Module):
+    """Residual depthwise-separable block without padding: gives `dilation` less on each side."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.depthwise = nn.Conv2d(channels, channels, 3, dilation=dilation, groups=channels)
+        self.pointwise = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        edge = self.dilation
+        return x[..., edge:-edge, edge:-edge] + torch.relu(self.pointwise(self.depthwise(x)))
+
+
+class Student(nn.Module):
+    """Fuses registered luminance; local (no statistics over the frame), any size from 32×32.
+
+    Args:
+        channels: width of the low-resolution network.
+        dilations: one separable block each.
+    """
+
+    def __init__(self, channels: int = 32, dilations: tuple[int, ...] = (1, 2, 4, 2, 1)) -> None:
+        super().__init__()
+        self.halo = sum(dilations) + 1
+        self.register_buffer("blocks_kernel", torch.eye(STRIDE**2).reshape(-1, 1, STRIDE, STRIDE), persistent=False)
+        self.register_buffer("enlarge_kernel", bilinear_kernels(STRIDE), persistent=False)
+        self.stem = nn.Conv2d(2 * STRIDE**2, channels, 1)
+        self.body = nn.Sequential(*(SeparableBlock(channels, dilation) for dilation in dilations))
+        self.head = nn.Conv2d(channels, 2 * MAPS, 1)
+
+    stride = STRIDE
+
+    @property
+    def receptive_field(self) -> int:
+        """Side, in pixels, of the square of input that one output pixel can depend on."""
+        return STRIDE * (2 * self.halo + 1)
+
+    def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
+        """
+        Args:
+            infrared, visible: N×1×H×W in [0, 1], registered.
+            vividness: [1] or [N], 0 faithful … 1 language-driven.
+
+        Returns:
+            Fused luminance, N×1×H×W in [0, 1].
+        """
+        height, width = infrared.shape[2], infrared.shape[3]
+        edges = (0, -width % STRIDE, 0, -height % STRIDE)
+        infrared_blocks = self.to_blocks(functional.pad(infrared, edges, mode="replicate"))
+        visible_blocks = self.to_blocks(functional.pad(visible, edges, mode="replicate"))
+        fused = self.fuse_blocks(infrared_blocks, visible_blocks, vividness).clamp(0.0, 1.0)
+        return functional.pixel_shuffle(fused, STRIDE)[..., :height, :width]
+
+    def to_blocks(self, image: Tensor) -> Tensor:
+        """N×1×H×W -> N×64×H/8×W/8. A strided convolution: runtimes do it faster than a transpose."""
+        return functional.conv2d(image, self.blocks_kernel, stride=STRIDE)
+
+    def fuse_blocks(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
+        """Fused luminance in space-to-depth layout, not yet clamped."""
+        maps = self.maps(infrared, visible, vividness)
+        infrared_base, visible_base, base, infrared_gain, visible_gain = (
+            functional.conv2d(maps[:, index : index + 1], self.enlarge_kernel) for index in range(MAPS)
+        )
+        return base + infrared_gain * (infrared - infrared_base) + visible_gain * (visible - visible_base)
+
+    def maps(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
+        """The five maps at 1/8 resolution, N×5×(H/8+2)×(W/8+2): a halo of one for the enlargement."""
+        features = torch.relu(self.stem(torch.cat([infrared, visible], dim=1)))
+        # Replicated once, so that no later convolution pads and the border is not seen as a dark frame.
+        features = self.body(functional.pad(features, (self.halo,) * 4, mode="replicate"))
+        faithful, change = self.head(features).chunk(2, dim=1)
+        return faithful + vividness.reshape(-1, 1, 1, 1) * change
