@@ -47,3 +47,14 @@ def test_the_node_imports_without_torch():
 def test_runtimes_are_imported_only_where_used(runtime):
     done = run_without({runtime}, "import ivif_core.fusion, ivif_core.backends, ivif_core.cli, ivif_core.pairing")
     assert done.returncode == 0, done.stderr
+
+
+def test_every_command_starts_without_heavy_packages():
+    code = """
+from importlib import import_module
+from ivif_core.cli import COMMANDS
+for name in COMMANDS:
+    import_module("ivif_core.commands." + name.replace("-", "_"))
+"""
+    done = run_without({*HEAVY, "onnxruntime", "openvino", "tensorrt", "rosbags", "rclpy", "selenium"}, code)
+    assert done.returncode == 0, done.stderr
