@@ -14,6 +14,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "figures of fused images, with ranks of several methods and a page to look at",
     "fuse": "fuse image files or folders",
     "info": "versions, backends and model on this machine",
+    "bag": "fuse a recorded bag into a new one",
     "bench": "how fast each backend is here, and whether auto takes the fastest",
     "build-engine": "build the TensorRT engine beforehand",
     "calibrate": "find how thermal lies on RGB: from ordinary pairs, points or a board",
