@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "bench": "how fast each backend is here, and whether auto takes the fastest",
     "build-engine": "build the TensorRT engine beforehand",
     "calibrate": "find how thermal lies on RGB: from ordinary pairs, points or a board",
+    "calibrate-time": "how far the cameras' clocks are apart, from what moves in a bag",
     "engines": "list or clear the cached TensorRT engines",
 }
 """Sub-command -> one-line help; the module is `ivif_core.commands.<name, - as _>`."""
