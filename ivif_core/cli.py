@@ -14,10 +14,12 @@ COMMANDS: dict[str, str] = {
     "evaluate": "figures of fused images, with ranks of several methods and a page to look at",
     "fuse": "fuse image files or folders",
     "info": "versions, backends and model on this machine",
+    "bag": "fuse a recorded bag into a new one",
     "bench": "how fast each backend is here, and whether auto takes the fastest",
     "export": "make the float16, int8 and colour files of a student and compare them",
     "build-engine": "build the TensorRT engine beforehand",
     "calibrate": "find how thermal lies on RGB: from ordinary pairs, points or a board",
+    "calibrate-time": "how far the cameras' clocks are apart, from what moves in a bag",
     "engines": "list or clear the cached TensorRT engines",
 }
 """Sub-command -> one-line help; the module is `ivif_core.commands.<name, - as _>`."""

@@ -19,7 +19,8 @@ from ivif_core import colour
 from ivif_core.errors import InputError
 from ivif_core.image_files import find_images, pair_by_stem, read_infrared, read_visible
 from ivif_core.metrics import measure, temporal_stability
-from ivif_core.registration import Resize
+from ivif_core.registration import Resize, onto_visible
+from ivif_core.registration_file import load_registration
 from ivif_core.thermal import PercentileScaling, to_intensity
 
 Figures = dict[str, float]
@@ -28,12 +29,13 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class Sources:
-    """The files of one scene."""
+    """The files of one scene; `registration` brings infrared onto the visible grid (None: resize)."""
 
     stem: str
     infrared: Path
     visible: Path
     fused: dict[str, Path]
+    registration: Path | None = None
 
 
 @dataclass
@@ -71,21 +73,25 @@ class Evaluation:
         return means, deviations
 
 
-def find_scenes(fused: dict[str, Path], infrared: Path, visible: Path) -> Evaluation:
+def find_scenes(fused: dict[str, Path], infrared: Path, visible: Path, registration: Path | None = None) -> Evaluation:
     """Match folders by stem; an evaluation without figures.
 
     Args:
         fused: name -> folder of fused images.
+        registration: file that was used for the fusion; None: infrared was resized.
 
     Raises:
         InputError: a folder is missing or ambiguous, or no name is in all of them.
+        ConfigError: the registration file cannot be used.
     """
+    if registration is not None:
+        load_registration(registration)  # better now than once a scene
     pairs, left_out = pair_by_stem(infrared, visible)
     found = {name: find_images(folder) for name, folder in fused.items()}
     scenes: dict[str, Sources] = {}
     for stem, pair in pairs.items():
         if all(stem in files for files in found.values()):
-            scenes[stem] = Sources(stem, *pair, {name: files[stem] for name, files in found.items()})
+            scenes[stem] = Sources(stem, *pair, {name: files[stem] for name, files in found.items()}, registration)
         else:
             left_out += pair
     left_out += [path for files in found.values() for stem, path in files.items() if stem not in scenes]
@@ -150,7 +156,8 @@ def read_scene(scene: Sources) -> tuple[np.ndarray, np.ndarray, dict[str, np.nda
     """
     visible = read_visible(scene.visible)
     intensity = to_intensity(read_infrared(scene.infrared), PercentileScaling(smoothing=0.0))
-    infrared, _ = Resize().apply(intensity, visible.shape[:2])
+    registration = Resize() if scene.registration is None else load_registration(scene.registration)
+    infrared = onto_visible(registration, intensity, colour.luminance(visible))
     fused = {}
     for name, path in scene.fused.items():
         fused[name] = read_visible(path)

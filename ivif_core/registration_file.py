@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 
 from ivif_core.errors import ConfigError
+from ivif_core.pinhole import Camera, Pinhole
 from ivif_core.registration import Homography, Registration, Resize, Size, Unregistered
 from ivif_core.text_files import write_text
 
@@ -46,7 +47,10 @@ def load_registration(path: str | os.PathLike[str]) -> Registration:
     """Read a registration file.
 
     A mapping with `model: homography`, `homography` (nine numbers) and, so that it fits other resolutions of the same
-    view too, `infrared_size` and `visible_size` ([width, height]). Other keys (how it was made) are for the reader.
+    view too, `infrared_size` and `visible_size` ([width, height]). Or with `model: pinhole`, `infrared` and `visible`
+    (each in the layout of camera_calibration, or the path of such a file, seen from this one), `rotation` (nine
+    numbers) and `translation` (m) from the visible camera's frame to the infrared one's, and `distance` (m) of the
+    scene. Other keys (how it was made) are for the reader.
 
     Raises:
         ConfigError: the file cannot be read or does not hold a registration.
@@ -59,7 +63,11 @@ def load_registration(path: str | os.PathLike[str]) -> Registration:
             infrared_size=_size(content, "infrared_size", path),
             visible_size=_size(content, "visible_size", path),
         )
-    raise ConfigError(f"{path}: expected 'model: homography', got {model!r}")
+    if model == "pinhole":
+        cameras = (_camera(content, name, path) for name in ("infrared", "visible"))
+        rotation, translation = numbers(content, "rotation", 9, path), numbers(content, "translation", 3, path)
+        return Pinhole(*cameras, rotation, translation, float(numbers(content, "distance", 1, path)[0]))
+    raise ConfigError(f"{path}: expected 'model: homography' or 'model: pinhole', got {model!r}")
 
 
 def save_homography(path: str | os.PathLike[str], homography: Homography, notes: dict[str, object]) -> None:
@@ -104,6 +112,16 @@ def numbers(content: dict, key: str, count: int, path: str | os.PathLike[str]) -
     if values.size != count or not np.isfinite(values).all():
         raise ConfigError(f"{path}: {key}: expected {count} finite numbers, got {content.get(key)!r}")
     return values
+
+
+def _camera(content: dict, name: str, path: str | os.PathLike[str]) -> Camera:
+    given = content.get(name)
+    if isinstance(given, str):
+        path = Path(path).parent / given
+        given = read_yaml(path)
+    if not isinstance(given, dict):
+        raise ConfigError(f"{path}: {name}: expected a camera in the layout of camera_calibration, or its file's path")
+    return Camera.from_yaml(given, path)
 
 
 def _size(content: dict, key: str, path: str | os.PathLike[str]) -> Size | None:

@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sequence", action="store_true", help="images are frames in order of their names, as videos are"
     )
+    parser.add_argument("--registration", type=Path, metavar="FILE", help="the one given to `ivif fuse`")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
 
 
@@ -56,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
             split_video(path, folder)
         fused = {name: folders.get(path, path) for name, path in fused.items()}
         infrared, visible = (folders.get(path, path) for path in (args.infrared, args.visible))
-        return _evaluate(args, find_scenes(fused, infrared, visible), sequence=args.sequence or bool(videos))
+        evaluation = find_scenes(fused, infrared, visible, args.registration)
+        return _evaluate(args, evaluation, sequence=args.sequence or bool(videos))
 
 
 def _evaluate(args: argparse.Namespace, evaluation: Evaluation, *, sequence: bool) -> int:

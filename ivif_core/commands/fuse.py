@@ -13,6 +13,7 @@ from ivif_core.errors import InputError
 from ivif_core.folder_fusion import fuse_file, fuse_folder
 from ivif_core.fusion import DEFAULT_VIVIDNESS, Fuser
 from ivif_core.image_files import SUFFIXES, pair_by_stem
+from ivif_core.registration_file import load_registration
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="0 faithful to both sources … 1 language-driven (default: %(default)s)",
     )
     parser.add_argument("--model", type=Path, metavar="FILE", help="ONNX file (default: the shipped student)")
+    parser.add_argument(
+        "--registration",
+        type=Path,
+        metavar="FILE",
+        help="how thermal lies on RGB, from `ivif calibrate` (default: resize)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace output files that are there already")
 
 
@@ -42,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"expected two files or two folders, got {args.infrared} and {args.visible}")
     if not 0 <= args.vividness <= 1:
         raise InputError(f"--vividness: expected a number in [0, 1], got {args.vividness:g}")
-    with Fuser(args.model, args.backend, vividness=args.vividness) as fuser:
+    registration = load_registration(args.registration) if args.registration else None
+    with Fuser(args.model, args.backend, vividness=args.vividness, registration=registration) as fuser:
         if folders:
             return _run_folders(args, fuser)
         output = args.output

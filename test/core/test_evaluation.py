@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from ivif_core import metrics
-from ivif_core.errors import InputError
-from ivif_core.evaluation import evaluate, find_scenes
+from ivif_core.errors import ConfigError, InputError
+from ivif_core.evaluation import evaluate, find_scenes, read_scene
+from ivif_core.registration import Homography
+from ivif_core.registration_file import save_homography
 
 
 @pytest.fixture
@@ -98,6 +100,17 @@ def test_sources_are_seen_as_fusion_sees_them(folders, rng):
     got = evaluate(scenes_of(folders, "mean"), workers=1).figures["mean"]["a"]["SCD"]
     visible = cv2.cvtColor(cv2.imread(str(folders["visible"] / "a.png")), cv2.COLOR_BGR2GRAY)
     assert got == pytest.approx(metrics.scd(grey(folders["mean"] / "a.png"), registered, visible), rel=1e-2)
+
+
+def test_sources_are_registered_as_they_were_for_fusion(folders, tmp_path):
+    save_homography(tmp_path / "r.yaml", Homography(np.array([[1, 0, 5], [0, 1, 0], [0, 0, 1.0]])), {})
+    fused = {"mean": folders["mean"]}
+    scenes = find_scenes(fused, folders["infrared"], folders["visible"], tmp_path / "r.yaml")
+    infrared, visible, _ = read_scene(scenes.scenes["a"])
+    np.testing.assert_array_equal(infrared[:, 5:], grey(folders["infrared"] / "a.png")[:, :-5])
+    np.testing.assert_array_equal(infrared[:, :5], cv2.cvtColor(visible, cv2.COLOR_BGR2GRAY)[:, :5])
+    with pytest.raises(ConfigError, match=r"none\.yaml"):
+        find_scenes(fused, folders["infrared"], folders["visible"], tmp_path / "none.yaml")
 
 
 def test_frames_of_a_sequence_have_their_stability(folders):

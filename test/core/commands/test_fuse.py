@@ -6,6 +6,8 @@ import pytest
 
 from ivif_core import colour
 from ivif_core.cli import main
+from ivif_core.registration import Homography
+from ivif_core.registration_file import save_homography
 
 
 @pytest.fixture
@@ -110,6 +112,21 @@ def test_sixteen_bit_thermal_of_another_size(brighter_model, tmp_path, rng):
     assert fused.shape == (60, 72) and fused.min() == 40 and fused.max() > 240
 
 
+def test_a_registration_file_is_followed(brighter_model, tmp_path):
+    """Thermal moved by 8 pixels to the right: the bright bar comes out there, and beside its view RGB is left."""
+    infrared = np.zeros((48, 64), np.uint8)
+    infrared[:, 20:30] = 200
+    cv2.imwrite(str(tmp_path / "thermal.png"), infrared)
+    cv2.imwrite(str(tmp_path / "visible.png"), np.full((48, 64, 3), 40, np.uint8))
+    save_homography(tmp_path / "r.yaml", Homography(np.array([[1, 0, 8], [0, 1, 0], [0, 0, 1.0]])), {})
+    files = [str(tmp_path / f"{name}.png") for name in ("thermal", "visible", "fused")]
+    options = ["--grey", "--model", str(brighter_model), "--registration", str(tmp_path / "r.yaml")]
+    assert main(["fuse", *files[:2], "-o", files[2], *options]) == 0
+    expected = np.full((48, 64), 40)
+    expected[:, 28:38] = 200
+    assert np.abs(cv2.imread(files[2], cv2.IMREAD_UNCHANGED) - expected).max() <= 1
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -117,6 +134,7 @@ def test_sixteen_bit_thermal_of_another_size(brighter_model, tmp_path, rng):
         ({"visible": "empty"}, "no names match"),
         ({"--vividness": "1.5"}, "--vividness: expected a number in [0, 1]"),
         ({"--backend": "abacus"}, "'abacus' is not known"),
+        ({"--registration": "nothing.yaml"}, "nothing.yaml"),
         ({"--model": "nothing.onnx"}, "no file at nothing.onnx"),
     ],
 )

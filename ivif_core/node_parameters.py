@@ -1,0 +1,135 @@
+"""The node's parameter file for tools without ROS: the same pairing, scaling, registration and model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ivif_core.errors import ConfigError
+from ivif_core.fusion import DEFAULT_VIVIDNESS, Fuser
+from ivif_core.nearest_pairing import NearestPairing
+from ivif_core.pairing import ApproximatePairing, Pairing
+from ivif_core.radiometry import make_radiometry
+from ivif_core.registration import Registration
+from ivif_core.registration_file import make_registration, read_yaml
+from ivif_core.thermal import ThermalChain, make_scaling
+
+NODE_NAME = "ivif_fusion"
+
+
+@dataclass(frozen=True)
+class NodeParameters:
+    """Parameters as `config/fusion.yaml` has them; what is not given has the node's default.
+
+    Attributes:
+        values: dotted name -> value.
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: str | Path) -> NodeParameters:
+        """Read the sections `/**` and `ivif_fusion` of a ROS parameter file; the latter wins.
+
+        Raises:
+            ConfigError: the file cannot be read, or has no such section.
+        """
+        sections = read_yaml(path)
+        found = [name for name in ("/**", f"/**/{NODE_NAME}", NODE_NAME, f"/{NODE_NAME}") if name in sections]
+        values: dict[str, Any] = {}
+        for name in found:
+            section = sections[name]
+            parameters = section.get("ros__parameters") if isinstance(section, dict) else None
+            if not isinstance(parameters, dict):
+                raise ConfigError(f"{path}: expected ros__parameters with a mapping under {name}")
+            values.update(_flatten(parameters))
+        if not found:
+            raise ConfigError(f"{path}: no section /** or {NODE_NAME}; is it a parameter file of the node?")
+        return cls(values)
+
+    def with_values(self, **values: Any) -> NodeParameters:
+        """These with some replaced; None leaves one as it is."""
+        return NodeParameters({**self.values, **{k: v for k, v in values.items() if v is not None}})
+
+    def make_pairing(self) -> Pairing:
+        """The pairing that the node would use.
+
+        Raises:
+            ConfigError: an unknown kind, or a value out of range.
+        """
+        kind = self.values.get("pairing", "approximate")
+        slop, offset = self._number("slop", 0.05), self._number("thermal_time_offset", 0.0)
+        queue_size = int(self._number("queue_size", 10))
+        if kind == "nearest":
+            return NearestPairing(slop, queue_size, offset, self._number("hold_thermal", 0.0))
+        if kind != "approximate":
+            raise ConfigError(f"pairing: expected approximate or nearest, got {kind!r}")
+        return ApproximatePairing(slop, queue_size, offset)
+
+    def make_scaling(self) -> ThermalChain:
+        """Thermal scaling as the node's.
+
+        Raises:
+            ConfigError: an unknown name, or a value out of range.
+        """
+
+        def make() -> ThermalChain:
+            radiometry = make_radiometry(**self._group("radiometry"))
+            return make_scaling(radiometry=radiometry, **self._group("thermal_scaling"))
+
+        return _checked("thermal_scaling and radiometry", make)
+
+    def make_registration(self) -> Registration:
+        """Registration as the node's.
+
+        Raises:
+            ConfigError: an unknown name, or a file or matrix that cannot be used.
+        """
+        return _checked("registration", lambda: make_registration(**self._group("registration")))
+
+    def make_fuser(self) -> Fuser:
+        """A Fuser with all of that.
+
+        Raises:
+            ConfigError, ModelError, BackendUnavailable: as the parts.
+        """
+        vividness = self._number("vividness", DEFAULT_VIVIDNESS)
+        if not 0 <= vividness <= 1:
+            raise ConfigError(f"vividness: expected a number in [0, 1], got {vividness:g}")
+        return Fuser(
+            self.values.get("model") or None,
+            self.values.get("backend", "auto"),
+            vividness=vividness,
+            scaling=self.make_scaling(),
+            registration=self.make_registration(),
+            threads=int(self._number("threads", 0)) or None,
+        )
+
+    def _number(self, name: str, default: float) -> float:
+        value = self.values.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ConfigError(f"{name}: expected a number, got {value!r}")
+        return value
+
+    def _group(self, prefix: str) -> dict[str, Any]:
+        return {
+            name.removeprefix(f"{prefix}."): value
+            for name, value in self.values.items()
+            if name.startswith(f"{prefix}.")
+        }
+
+
+def _checked(what: str, make: Any) -> Any:
+    try:
+        return make()
+    except TypeError as error:  # an unknown name, or text for a number
+        raise ConfigError(f"{what}: {error}") from error
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat.update(_flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value})
+    return flat
