@@ -11,6 +11,7 @@ DATA ?=
 VENV := .venv
 JAZZY := .venv-jazzy
 PIP_FLAGS := --quiet --disable-pip-version-check
+TORCH_TESTS := test/training $(wildcard test/core/data test/core/networks test/core/losses)
 PACKAGING := setup.py setup.cfg pyproject.toml package.xml
 
 .PHONY: demo test test-jazzy lint clean
@@ -18,8 +19,10 @@ PACKAGING := setup.py setup.cfg pyproject.toml package.xml
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/python -m ivif_ros.demo $(if $(DATA),"$(DATA)") --seconds $(SECONDS_OF_DEMO) --output out
 
+# In two processes: the robot's side in one that never loads torch, then all that needs torch.
 test: $(VENV)/test.stamp
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest $(addprefix --ignore=,$(TORCH_TESTS))
+	$(VENV)/bin/python -m pytest $(TORCH_TESTS)
 
 test-jazzy: $(JAZZY)/test.stamp
 	$(JAZZY)/bin/python -m pytest test/ros
