@@ -16,11 +16,13 @@ EXTRAS = {
     "tensorrt": ["tensorrt>=8.6", "cuda-python>=12"],
     "train": ["open_clip_torch>=2.24", "lightning>=2.2", "tensorboard>=2.14", "onnx>=1.15"],
     "report": ["scikit-image>=0.22"],
+    "video": ["av>=12"],
     "ray": ["ray>=2.9"],
     "test": [
         "pytest>=7.4",
         "ruff>=0.6",
         "pytest-timeout>=2.2",
+        "av>=12",
         "hypothesis>=6.90",
         "onnx>=1.15",
         "scikit-image>=0.22",

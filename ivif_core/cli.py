@@ -12,7 +12,7 @@ from ivif_core.errors import IvifError
 
 COMMANDS: dict[str, str] = {
     "evaluate": "figures of fused images, with ranks of several methods and a page to look at",
-    "fuse": "fuse image files or folders",
+    "fuse": "fuse image files, folders or videos",
     "info": "versions, backends and model on this machine",
     "bag": "fuse a recorded bag into a new one",
     "bench": "how fast each backend is here, and whether auto takes the fastest",

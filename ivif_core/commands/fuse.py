@@ -1,4 +1,4 @@
-"""`ivif fuse INFRARED VISIBLE -o OUT`: one pair of image files, or two folders matched by name."""
+"""`ivif fuse INFRARED VISIBLE -o OUT`: a pair of image files, two folders matched by name, or two videos."""
 
 from __future__ import annotations
 
@@ -9,19 +9,26 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ivif_core import video_fusion
 from ivif_core.errors import InputError
 from ivif_core.folder_fusion import fuse_file, fuse_folder
 from ivif_core.fusion import DEFAULT_VIVIDNESS, Fuser
 from ivif_core.image_files import SUFFIXES, pair_by_stem
 from ivif_core.registration_file import load_registration
+from ivif_core.thermal import make_scaling
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Fill in the parser of `ivif fuse`."""
-    parser.add_argument("infrared", type=Path, help="image file or folder; 8 bits, or 16-bit counts")
-    parser.add_argument("visible", type=Path, help="image file, or folder with the same names; colour or grey")
+    parser.add_argument("infrared", type=Path, help="image file, folder or video; 8 bits, or 16-bit counts")
+    parser.add_argument("visible", type=Path, help="likewise, with the same names; colour or grey")
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT", help="image file, or folder (lossless <name>.png)"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="image file, folder (lossless <name>.png), or video: .mp4, .mov, .m4v (H.264) or .mkv (lossless)",
     )
     parser.add_argument("--backend", default="auto", help="what runs the model (default: the fastest; see `ivif info`)")
     parser.add_argument("--grey", action="store_true", help="write fused luminance only")
@@ -39,6 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="how thermal lies on RGB, from `ivif calibrate` (default: resize)",
     )
+    parser.add_argument(
+        "--sequence",
+        action="store_true",
+        help="images are frames in order of their names: the range of 16-bit infrared follows them, as in videos",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace output files that are there already")
 
 
@@ -50,14 +62,39 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= args.vividness <= 1:
         raise InputError(f"--vividness: expected a number in [0, 1], got {args.vividness:g}")
     registration = load_registration(args.registration) if args.registration else None
-    with Fuser(args.model, args.backend, vividness=args.vividness, registration=registration) as fuser:
+    videos = all(path.suffix.lower() in video_fusion.SUFFIXES for path in (args.infrared, args.visible)) and not folders
+    scaling = make_scaling() if videos or args.sequence else None
+    with Fuser(args.model, args.backend, vividness=args.vividness, scaling=scaling, registration=registration) as fuser:
         if folders:
             return _run_folders(args, fuser)
+        if videos:
+            return _run_videos(args, fuser)
         output = args.output
         if output.is_dir() or output.suffix.lower() not in SUFFIXES:
             raise InputError(f"-o {output}: expected an image file, since the inputs are files")
         fuse_file(fuser, args.infrared, args.visible, output, grey=args.grey, overwrite=args.overwrite)
     print(output)
+    return 0
+
+
+def _run_videos(args: argparse.Namespace, fuser: Fuser) -> int:
+    with tqdm(unit="frame", disable=None) as bar:
+
+        def progress(fused: int, total: int) -> None:
+            bar.total = total or None
+            bar.update(fused - bar.n)
+
+        result = video_fusion.fuse_video(
+            fuser,
+            args.infrared,
+            args.visible,
+            args.output,
+            grey=args.grey,
+            overwrite=args.overwrite,
+            progress=progress,
+        )
+    line = f"{result.fused} frames fused into {args.output}"
+    print(line + (f"; {result.left_out} without an infrared frame near in time" if result.left_out else ""))
     return 0
 
 
