@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "bench": "how fast each backend is here, and whether auto takes the fastest",
     "export": "make the float16, int8 and colour files of a student and compare them",
     "build-engine": "build the TensorRT engine beforehand",
+    "bench-cameras": "what scaling and registration of a thermal frame cost",
     "calibrate": "find how thermal lies on RGB: from ordinary pairs, points or a board",
     "calibrate-time": "how far the cameras' clocks are apart, from what moves in a bag",
     "engines": "list or clear the cached TensorRT engines",

@@ -49,7 +49,7 @@ class PixelRepair:
             self._search(counts if invalid is None else _filled(counts, *_sources(invalid)))
         self._until_search = (self._until_search - 1) % self.interval
         mask = self._stuck if invalid is None else self._stuck | invalid
-        if self._bad_mask is None or not np.array_equal(mask, self._bad_mask):
+        if mask is not self._bad_mask and (self._bad_mask is None or not np.array_equal(mask, self._bad_mask)):
             self._bad_mask = mask
             self._bad, self._from = _sources(mask)
         return _filled(counts, self._bad, self._from) if self._bad.size else counts
