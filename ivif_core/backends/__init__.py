@@ -13,14 +13,18 @@ __all__ = ["AUTO_ORDER", "NAMES", "Backend", "EngineOptions", "Signature", "avai
 
 _CLASSES = {
     "tensorrt": ("ivif_core.backends.tensorrt_backend", "TensorRtBackend"),
+    "torch": ("ivif_core.backends.torch_backend", "TorchBackend"),
     "openvino": ("ivif_core.backends.openvino_backend", "OpenVinoBackend"),
     "onnxruntime": ("ivif_core.backends.onnxruntime_backend", "OnnxRuntimeBackend"),
+    "onnxruntime:cuda": ("ivif_core.backends.onnxruntime_gpu", "OnnxRuntimeCudaBackend"),
+    "onnxruntime:tensorrt": ("ivif_core.backends.onnxruntime_gpu", "OnnxRuntimeTensorRtBackend"),
 }
 
 NAMES = tuple(_CLASSES)
 
-AUTO_ORDER = ("tensorrt", "openvino", "onnxruntime")
-"""`auto` takes the first of these that is installed; the order is the measured one (README, "Speed")."""
+AUTO_ORDER = ("tensorrt", "torch", "openvino", "onnxruntime")
+"""`auto` takes the first of these that is installed. The CPU's order is measured (README, "Speed"); GPUs come first
+because the CPU then stays free for the cameras."""
 
 
 def backend_class(name: str) -> type[Backend]:

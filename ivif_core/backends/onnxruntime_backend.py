@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ivif_core.backends.base import Backend, Signature, signature_from_io
+from ivif_core.errors import BackendUnavailable
 
 _ELEMENT_TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
@@ -18,6 +19,7 @@ class OnnxRuntimeBackend(Backend):
 
     name: ClassVar[str] = "onnxruntime"
     requirement: ClassVar[str] = "pip install onnxruntime"
+    provider: ClassVar[str] = "CPUExecutionProvider"
 
     @classmethod
     def why_unavailable(cls) -> str | None:
@@ -31,7 +33,13 @@ class OnnxRuntimeBackend(Backend):
         options.inter_op_num_threads = 1
         # Spinning workers would take the cores that the node needs for receiving the next images.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session: Any = ort.InferenceSession(str(self.model), options, providers=["CPUExecutionProvider"])
+        providers = [(self.provider, self._provider_options())]
+        self._session: Any = ort.InferenceSession(str(self.model), options, providers=providers)
+        if self.provider not in self._session.get_providers():
+            # ONNX Runtime falls back to the CPU without an error.
+            raise BackendUnavailable(
+                f"{self.name}: ONNX Runtime could not start {self.provider}; see its messages above"
+            )
         return signature_from_io(
             {
                 i.name: (_ELEMENT_TYPES.get(i.type, i.type), i.shape[-1] if isinstance(i.shape[-1], int) else None)
@@ -39,6 +47,9 @@ class OnnxRuntimeBackend(Backend):
             },
             [o.name for o in self._session.get_outputs()],
         )
+
+    def _provider_options(self) -> dict[str, Any]:
+        return {}
 
     def _run(self, feeds: dict[str, np.ndarray]) -> np.ndarray:
         return self._session.run(["fused"], feeds)[0]
@@ -49,4 +60,4 @@ class OnnxRuntimeBackend(Backend):
     def describe(self) -> str:
         import onnxruntime as ort
 
-        return f"onnxruntime {ort.__version__} (CPU)"
+        return f"onnxruntime {ort.__version__} ({self.provider.removesuffix('ExecutionProvider')})"

@@ -1,0 +1,51 @@
+"""ONNX Runtime's CUDA and TensorRT providers: asked for by name, for machines that have its GPU build."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ivif_core.backends.cuda import why_no_driver
+from ivif_core.backends.engine_cache import EngineCache
+from ivif_core.backends.onnxruntime_backend import OnnxRuntimeBackend
+
+
+class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
+    """Runs the model with ONNX Runtime's CUDA provider."""
+
+    name: ClassVar[str] = "onnxruntime:cuda"
+    requirement: ClassVar[str] = "an NVIDIA GPU, and pip install onnxruntime-gpu in place of onnxruntime"
+    provider: ClassVar[str] = "CUDAExecutionProvider"
+
+    @classmethod
+    def why_unavailable(cls) -> str | None:
+        if reason := why_no_driver() or super().why_unavailable():
+            return reason
+        import onnxruntime as ort
+
+        found = ort.get_available_providers()
+        return None if cls.provider in found else f"onnxruntime has no {cls.provider} here, only {', '.join(found)}"
+
+    def _provider_options(self) -> dict[str, Any]:
+        return {"device_id": self.engine.device}
+
+
+class OnnxRuntimeTensorRtBackend(OnnxRuntimeCudaBackend):
+    """Runs the model with ONNX Runtime's TensorRT provider, which keeps its engines in our cache folder."""
+
+    name: ClassVar[str] = "onnxruntime:tensorrt"
+    requirement: ClassVar[str] = (
+        "an NVIDIA GPU, TensorRT's libraries, and pip install onnxruntime-gpu in place of onnxruntime"
+    )
+    provider: ClassVar[str] = "TensorrtExecutionProvider"
+
+    def _provider_options(self) -> dict[str, Any]:
+        """onnxruntime.ai/docs/execution-providers/TensorRT-ExecutionProvider.html."""
+        folder = str(EngineCache(self.engine.cache, self.engine.cache_limit_bytes).folder / "onnxruntime")
+        return {
+            "device_id": self.engine.device,
+            "trt_fp16_enable": self.engine.precision != "fp32",
+            "trt_engine_cache_enable": True,
+            "trt_engine_cache_path": folder,
+            "trt_timing_cache_enable": True,
+            "trt_timing_cache_path": folder,
+        }
