@@ -1,0 +1,107 @@
+"""Perceptual regularisation: the fused image's features follow the stronger of both sources' features.
+
+Features of VGG-19 (Simonyan and Zisserman, arXiv 1409.1556), as published with the language-driven loss; or, where its
+weights cannot be had, luminance and gradient magnitude.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ivif_core.errors import ConfigError, ModelError
+
+Features = Callable[[Tensor], list[Tensor]]
+
+
+def max_feature_loss(features: Features, fused: Tensor, visible: Tensor, infrared: Tensor) -> Tensor:
+    """Σ over layers of MSE(φ(F), max(φ(V), φ(I))).
+
+    Args:
+        features: (B, 1, H, W) in [0, 1] -> one tensor a layer.
+        fused, visible, infrared: (B, 1, H, W) in [0, 1].
+
+    Returns:
+        scalar.
+    """
+    with torch.no_grad():
+        aims = [torch.maximum(v, i) for v, i in zip(features(visible), features(infrared), strict=True)]
+    found = features(fused)
+    return torch.stack([functional.mse_loss(f, aim) for f, aim in zip(found, aims, strict=True)]).sum()
+
+
+def pixel_features(image: Tensor) -> list[Tensor]:
+    """Luminance and Sobel gradient magnitude (scaled to grey levels a pixel), for `max_feature_loss` without VGG."""
+    kernel = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8
+    padded = functional.pad(image, (1, 1, 1, 1), mode="reflect")
+    x, y = functional.conv2d(padded, torch.stack([kernel, kernel.T])[:, None]).split(1, dim=1)
+    return [image, torch.sqrt(x * x + y * y + 1e-8)]
+
+
+class VggFeatures(nn.Module):
+    """Frozen VGG-19 features of grey images, without normalisation and rectified, as the published code has them.
+
+    Its weights are not in the parent's `state_dict`.
+    """
+
+    def __init__(self, weights: str, layers: Sequence[str]) -> None:
+        """
+        Args:
+            weights: a tag of torchvision ('IMAGENET1K_V1'), downloaded and cached by it, or a local file.
+            layers: names as 'conv2_1': block and convolution, counted from 1.
+
+        Raises:
+            ConfigError: an unknown layer.
+            ModelError: the weights cannot be had; the message says which were looked for and how to provide them.
+        """
+        super().__init__()
+        import torchvision
+
+        places = _rectified_places(torchvision.models.vgg19().features)
+        unknown = [name for name in layers if name not in places]
+        if unknown or not layers:
+            raise ConfigError(f"perceptual layers: unknown {unknown}; VGG-19 has {', '.join(places)}")
+        try:
+            if Path(weights).is_file():
+                vgg = torchvision.models.vgg19()
+                vgg.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+            else:
+                vgg = torchvision.models.vgg19(weights=weights)
+        except Exception as error:  # torch, torchvision and the download raise many types
+            raise ModelError(
+                f"VGG-19: no weights at '{weights}' ({type(error).__name__}: {str(error).splitlines()[0]}). Give a "
+                "local file (vgg19-dcbb9e9d.pth from download.pytorch.org/models), or IMAGENET1K_V1 on a machine that "
+                "reaches that host; what is cached in ~/.cache/torch/hub/checkpoints may be copied here"
+            ) from error
+        self._places = {places[name] for name in layers}
+        self._layers = [vgg.features[: max(self._places) + 1].eval().requires_grad_(False)]
+        """In a list, so that neither `state_dict` nor `train` of a parent finds it."""
+
+    def _apply(self, fn: object, *args: object, **kwargs: object) -> VggFeatures:
+        self._layers[0]._apply(fn, *args, **kwargs)
+        return super()._apply(fn, *args, **kwargs)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """(B, 1, H, W) in [0, 1] -> features of the chosen layers."""
+        found, x = [], image.expand(-1, 3, -1, -1)
+        for place, layer in enumerate(self._layers[0]):
+            x = layer(x)
+            if place in self._places:
+                found.append(x)
+        return found
+
+
+def _rectified_places(layers: nn.Sequential) -> dict[str, int]:
+    """'conv2_1' -> place of the rectifier behind it."""
+    places, block, convolution = {}, 1, 0
+    for place, layer in enumerate(layers):
+        if isinstance(layer, nn.Conv2d):
+            convolution += 1
+            places[f"conv{block}_{convolution}"] = place + 1
+        elif isinstance(layer, nn.MaxPool2d):
+            block, convolution = block + 1, 0
+    return places
