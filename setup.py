@@ -14,7 +14,14 @@ EXTRAS = {
     "ros": ["ros-rclpy[fastrtps]>=7.1", *ROS_MESSAGES],
     "openvino": ["openvino>=2024.4"],
     "tensorrt": ["tensorrt>=8.6", "cuda-python>=12"],
-    "train": ["open_clip_torch>=2.24", "lightning>=2.2", "tensorboard>=2.14", "onnx>=1.15"],
+    "train": [
+        "torch>=2.2",
+        "torchvision>=0.17",
+        "open_clip_torch>=2.31",
+        "lightning>=2.2",
+        "tensorboard>=2.14",
+        "onnx>=1.15",
+    ],
     "report": ["scikit-image>=0.22"],
     "video": ["av>=12"],
     "ray": ["ray>=2.9"],
@@ -45,7 +52,7 @@ setup(
     package_data={
         "ivif_core.report": ["page.*"],
         "ivif_core.models": ["*.onnx", "*.md"],
-        "training": ["recipes/*.yaml", "*.md"],
+        "training": ["recipes/*", "*.md"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),

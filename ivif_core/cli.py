@@ -16,12 +16,15 @@ COMMANDS: dict[str, str] = {
     "info": "versions, backends and model on this machine",
     "bag": "fuse a recorded bag into a new one",
     "bench": "how fast each backend is here, and whether auto takes the fastest",
-    "export": "make the float16, int8 and colour files of a student and compare them",
+    "export": "a student's checkpoint as ONNX files; its float16, int8 and colour files, compared",
     "build-engine": "build the TensorRT engine beforehand",
     "bench-cameras": "what scaling and registration of a thermal frame cost",
     "calibrate": "find how thermal lies on RGB: from ordinary pairs, points or a board",
     "calibrate-time": "how far the cameras' clocks are apart, from what moves in a bag",
     "engines": "list or clear the cached TensorRT engines",
+    "extract": "pairs out of a recorded bag, as the node would pair them",
+    "train": "train a teacher by sentences",
+    "distill": "teach the student, from a teacher's checkpoint or its recorded outputs",
 }
 """Sub-command -> one-line help; the module is `ivif_core.commands.<name, - as _>`."""
 

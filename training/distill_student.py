@@ -11,22 +11,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+import yaml
 from torch import Tensor
 
 from ivif_core.data.batches import Crops, batches
 from ivif_core.data.degradation import Degradation, relight, worsen
-from ivif_core.data.pairs import FolderPairs, split
+from ivif_core.data.pairs import split
 from ivif_core.export import export_student
 from ivif_core.losses.distillation import FaithfulWeights, VividWeights, faithful_loss, vivid_loss
 from ivif_core.networks.student import Student
+from training.pairs import open_pairs
 from training.recipe import RunRecipe, load_recipe
-from training.run import Run, start
+from training.run import CHECKPOINT, Run, load_checkpoint, start
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudentRecipe(RunRecipe):
     """Attributes:
-    teacher: folder of recorded outputs (relative to `data` where it lies there); empty: no teacher, for comparison.
+    teacher: checkpoint of a teacher, or folder of recorded outputs (relative to `data` where it lies there); empty: no
+        teacher, for comparison.
     rate: peak of Adam's one-cycle schedule.
     channels, dilations: of the student.
     overflow: weight of what the network gives outside [0, 1].
@@ -45,8 +48,7 @@ class StudentRecipe(RunRecipe):
 def distill_student(recipe: StudentRecipe) -> list[Path]:
     """Train, and export `student.onnx` and `student_uint8.onnx` into the run folder; returns their paths."""
     fabric = start(recipe)
-    pairs = FolderPairs(recipe.data, teacher=recipe.teacher or None, on_error=recipe.on_error)
-    training, _ = split(pairs, recipe.validation_share)
+    training, _ = split(open_pairs(recipe, fabric, recipe.teacher or None), recipe.validation_share)
     crops = Crops(training, recipe.crop)
 
     student = Student(recipe.channels, recipe.dilations).to(memory_format=torch.channels_last)
@@ -87,12 +89,23 @@ def distill_student(recipe: StudentRecipe) -> list[Path]:
 
     paths: list[Path] = []
     if fabric.is_global_zero:
-        text = (Path(recipe.output) / "recipe.yaml").read_text(encoding="utf-8")
-        trained = Student(recipe.channels, recipe.dilations)
-        trained.load_state_dict(student.module.state_dict())
-        paths = export_student(trained, recipe.output, recipe=text)
+        paths = export_checkpoint(Path(recipe.output) / CHECKPOINT, recipe.output)
     fabric.barrier()
     return paths
+
+
+def export_checkpoint(checkpoint: str | Path, folder: str | Path, name: str = "student") -> list[Path]:
+    """Export the student of a checkpoint, as `ivif_core.export.export_student`.
+
+    Raises:
+        ModelError: no checkpoint of a student.
+    """
+    content = load_checkpoint(checkpoint, "student")
+    recipe = content["recipe"]
+    student = Student(recipe["channels"], tuple(recipe["dilations"]))
+    student.load_state_dict(content["model"])
+    text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)  # the run folder's recipe.yaml
+    return export_student(student, folder, recipe=text, name=name)
 
 
 def both_ends(student: Student, infrared: Tensor, visible: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -19,14 +19,41 @@ RecipeT = TypeVar("RecipeT")
 
 
 @dataclass(frozen=True, kw_only=True)
-class BagRecipe:
-    """How pairs are read from a recorded bag; with a folder of images none of it is used."""
+class ScalingRecipe:
+    """Thermal counts to intensity: the node's parameters `thermal_scaling.*`, see `ivif_core.thermal.make_scaling`."""
 
-    infrared: str = "thermal/image_raw"
-    visible: str = "rgb/image_raw"
+    mode: str = "percentile"
+    low: float = 0.0
+    high: float = 65535.0
+    low_percentile: float = 1.0
+    high_percentile: float = 99.0
+    smoothing: float = 0.95
+    plateau: float = 3.0
+    clahe: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BagRecipe:
+    """How pairs are read from a recorded bag; with a folder of images none of it is used.
+
+    Attributes:
+        infrared, visible: topics.
+        slop: largest difference of two stamps that belong together, s.
+        queue_size: images of each topic that wait for a partner.
+        time_offset: added to infrared stamps, s.
+        every: keep every n-th pair.
+        scaling: of 16-bit and float thermal.
+        registration: file that `ivif calibrate` writes; None: both cameras see the same view.
+    """
+
+    infrared: str = "/thermal/image_raw"
+    visible: str = "/rgb/image_raw"
     slop: float = 0.05
+    queue_size: int = 10
     time_offset: float = 0.0
     every: int = 1
+    scaling: ScalingRecipe = field(default_factory=ScalingRecipe)
+    registration: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ does the very same arithmetic as one that was not.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import os
@@ -29,7 +28,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ivif_core import __version__
-from ivif_core.data.pairs import FolderPairs
 from ivif_core.errors import ConfigError, ModelError
 from training.recipe import RunRecipe, to_dict
 
@@ -63,31 +61,6 @@ def seed_all(*key: int) -> None:
     random.seed(int(words[0]))
     np.random.seed(int(words[1]))
     torch.manual_seed(int(words[2]))
-
-
-def open_pairs(recipe: RunRecipe, fabric: Fabric, teacher: str | None = None) -> FolderPairs:
-    """The recipe's pairs, from a folder or a bag; what is left out is named.
-
-    A bag is first extracted, losslessly and by one process, into `pairs/` of the run folder.
-
-    Args:
-        teacher: folder of recorded teacher outputs, relative to the data folder where it lies there.
-
-    Raises:
-        InputError: as `FolderPairs` and `ivif_core.data.extract.extract`.
-    """
-    folder = Path(recipe.data)
-    if not (folder / "infrared").is_dir() and (folder.is_file() or (folder / "metadata.yaml").is_file()):
-        source, folder = folder, Path(recipe.output) / "pairs"
-        if fabric.is_global_zero and not folder.is_dir():
-            from ivif_core.data.extract import extract
-
-            extract(source, folder, on_error=recipe.on_error, **dataclasses.asdict(recipe.bag))
-        fabric.barrier()
-    pairs = FolderPairs(folder, teacher=teacher, on_error=recipe.on_error)
-    if pairs.skipped and fabric.is_global_zero:
-        print(f"{len(pairs)} pairs; {len(pairs.skipped)} left out:", *pairs.skipped, sep="\n  ", file=sys.stderr)
-    return pairs
 
 
 class Run:

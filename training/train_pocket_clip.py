@@ -21,8 +21,9 @@ from ivif_core.data.batches import batches
 from ivif_core.data.pairs import Pair, split
 from ivif_core.losses.clip import FrozenClip, register_architecture
 from training.captions import CaptionedCrops
+from training.pairs import open_pairs
 from training.recipe import RunRecipe, load_recipe
-from training.run import Run, open_pairs, start
+from training.run import Run, start
 
 QUESTIONS = {
     "infrared or visible": ("an infrared image", "a visible image"),

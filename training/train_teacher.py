@@ -18,8 +18,9 @@ from ivif_core.losses.clip import FrozenClip
 from ivif_core.losses.language import LanguageDrivenLoss, LanguageWeights, PatchRecipe, Texts
 from ivif_core.losses.perceptual import Features, VggFeatures, max_feature_loss, pixel_features
 from ivif_core.networks.teacher import Teacher, TeacherShape
-from training.recipe import RunRecipe, from_dict, load_recipe
-from training.run import CHECKPOINT, Run, load_checkpoint, open_pairs, start
+from training.pairs import open_pairs
+from training.recipe import RunRecipe, load_recipe
+from training.run import CHECKPOINT, Run, start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,18 +133,6 @@ def make_features(recipe: PerceptualRecipe) -> Features:
     if recipe.features == "vgg19":
         return VggFeatures(recipe.weights, recipe.layers)
     raise ConfigError(f"perceptual.features: expected 'vgg19' or 'pixels', got {recipe.features!r}")
-
-
-def load_teacher(path: str | Path) -> Teacher:
-    """The trained teacher of a checkpoint, frozen and in eval mode.
-
-    Raises:
-        ModelError: no checkpoint of a teacher.
-    """
-    content = load_checkpoint(path, "teacher")
-    teacher = Teacher(from_dict(TeacherShape, content["recipe"]["network"], str(path)))
-    teacher.load_state_dict(content["model"])
-    return teacher.eval().requires_grad_(False)
 
 
 def load_teacher_recipe(path: str | Path, overrides: Sequence[str] = ()) -> TeacherRecipe:

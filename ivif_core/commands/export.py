@@ -1,4 +1,4 @@
-"""`ivif export`: the float16, int8 and colour files of a student, checked against its float32 file."""
+"""`ivif export`: a checkpoint as ONNX files; the float16, int8 and colour files of a student, checked against float32."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ _CALIBRATION_PAIRS = 16
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Fill in the parser of `ivif export`."""
-    parser.add_argument("model", type=Path, help="the student's float32 ONNX file")
+    parser.add_argument("model", type=Path, help="a student's checkpoint (.pt), or its float32 ONNX file")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: beside the model")
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument(
+        "--variants", nargs="+", choices=VARIANTS, help="default: all of an ONNX file, none of a checkpoint"
+    )
     parser.add_argument(
         "--pairs",
         type=Path,
@@ -39,8 +41,18 @@ def run(args: argparse.Namespace) -> int:
         InputError: no pairs, or they cannot be read.
         ModelError: the model cannot be exported so that TensorRT takes it.
     """
+    if args.model.suffix == ".pt":
+        from training.distill_student import export_checkpoint
+
+        written = export_checkpoint(args.model, args.output or args.model.parent)
+        print(*written, sep="\n")
+        if not args.variants:
+            return 0
+        args.model = written[0]
+
     import onnx
 
+    args.variants = args.variants or list(VARIANTS)
     logging.getLogger().setLevel(logging.ERROR)  # the quantiser advises what has been done already
     if args.pairs is None and "int8" in args.variants:
         raise InputError("int8 needs --pairs to calibrate on; or leave it out: --variants fp16 bgr")

@@ -1,0 +1,148 @@
+"""Pairs out of recorded bags, paired, scaled and registered by the code that the node runs on live cameras."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ivif_core import colour
+from ivif_core.data.bag_images import read_bag_images
+from ivif_core.errors import InputError
+from ivif_core.image_files import write_image
+from ivif_core.image_message import to_infrared, to_visible
+from ivif_core.pairing import ApproximatePairing, Pair
+from ivif_core.registration import Registration, Resize, onto_visible
+from ivif_core.thermal import ThermalScaling, make_scaling
+
+
+@dataclass
+class Extraction:
+    """What came out of a bag.
+
+    Attributes:
+        pairs: number written.
+        skipped: one line for each frame, or end of the bag, that could not be read.
+        dropped: frames that found no partner, by cause (see `ivif_core.pairing`).
+    """
+
+    pairs: int = 0
+    skipped: list[str] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+def extract(
+    bag: str | Path,
+    folder: str | Path,
+    *,
+    infrared: str,
+    visible: str,
+    slop: float = 0.05,
+    queue_size: int = 10,
+    time_offset: float = 0.0,
+    every: int = 1,
+    scaling: ThermalScaling | None = None,
+    registration: Registration | None = None,
+    on_error: str = "skip",
+) -> Extraction:
+    """Write the pairs of a bag as `folder/infrared/<stamp>.png` and `folder/visible/<stamp>.png`, without loss.
+
+    Args:
+        bag: as `read_bag_images`.
+        folder: must not exist; it appears when all pairs are written.
+        infrared, visible: topics.
+        slop: largest difference of two stamps that belong together, s.
+        queue_size: images of each topic that wait for a partner.
+        time_offset: added to infrared stamps, s.
+        every: keep every n-th pair.
+        scaling: counts to intensity; default: the node's.
+        registration: infrared onto the visible grid; default: resize.
+        on_error: 'skip' names broken frames and goes as far as a broken bag goes; 'fail' raises.
+
+    Raises:
+        InputError: the folder exists, the bag or a topic is missing, no pair is found, or (with 'fail') anything in
+            it is broken.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise InputError(f"{folder} is there already; give a new folder, or remove it")
+    if on_error not in ("skip", "fail"):
+        raise InputError(f"on_error: expected 'skip' or 'fail', got {on_error!r}")
+    if every < 1:
+        raise InputError(f"every: expected 1 or more, got {every}")
+    temporary = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        for name in ("infrared", "visible"):
+            (temporary / name).mkdir(parents=True)
+        found = _write_pairs(
+            bag,
+            temporary,
+            (infrared, visible),
+            ApproximatePairing(slop, queue_size, time_offset),
+            every,
+            scaling or make_scaling(),
+            registration or Resize(),
+            on_error == "fail",
+        )
+        if not found.pairs:
+            raise InputError(f"{bag}: no pair within {slop:g} s; " + _why_none(found))
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return found
+
+
+def _write_pairs(
+    bag: str | Path,
+    folder: Path,
+    topics: tuple[str, str],
+    pairing: ApproximatePairing,
+    every: int,
+    scaling: ThermalScaling,
+    registration: Registration,
+    fail: bool,
+) -> Extraction:
+    found, seen = Extraction(dropped=pairing.dropped), 0
+    images = iter(read_bag_images(bag, *topics))
+    with tqdm(desc="extracting", unit="pair") as bar:
+        while True:
+            try:
+                image = next(images, None)
+            except InputError as error:
+                if fail or not seen:
+                    raise
+                found.skipped.append(str(error))
+                return found
+            if image is None:
+                return found
+            for pair in pairing.add(image.source, image.stamp, image.message):
+                seen += 1
+                if (seen - 1) % every:
+                    continue
+                try:
+                    _write_pair(pair, folder, scaling, registration)
+                except InputError as error:
+                    if fail:
+                        raise InputError(f"{bag}, pair at {pair.visible_stamp}: {error}") from error
+                    found.skipped.append(f"pair at {pair.visible_stamp}: {error}")
+                else:
+                    found.pairs += 1
+                    bar.update()
+
+
+def _write_pair(pair: Pair, folder: Path, scaling: ThermalScaling, registration: Registration) -> None:
+    visible, counts = to_visible(pair.visible), to_infrared(pair.infrared)
+    intensity = counts if counts.dtype == np.uint8 else scaling(counts)
+    registered = onto_visible(registration, intensity, colour.luminance(visible))
+    write_image(folder / "infrared" / f"{pair.visible_stamp:019d}.png", registered)
+    write_image(folder / "visible" / f"{pair.visible_stamp:019d}.png", visible)
+
+
+def _why_none(found: Extraction) -> str:
+    dropped = ", ".join(f"{cause} {count}" for cause, count in found.dropped.items()) or "no frame was dropped"
+    return "; ".join([f"dropped: {dropped}", *found.skipped[:3]])
