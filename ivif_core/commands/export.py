@@ -1,4 +1,4 @@
-"""`ivif export`: a checkpoint as ONNX files; the float16, int8 and colour files of a student, checked against float32."""
+"""`ivif export`: a checkpoint as ONNX; float16, int8 and colour files of a student, checked against float32."""
 
 from __future__ import annotations
 
