@@ -36,8 +36,13 @@ class CameraWatch:
     three times is not frozen; a source that never changed (a still picture) has no such time and never freezes.
     """
 
-    def __init__(self, started: float) -> None:
-        self._started = started
+    def __init__(self, started: float, slack: float = 0.0) -> None:
+        """
+        Args:
+            started: now, s.
+            slack: seconds beyond one frame time that a frame may be late at least before the camera counts as silent.
+        """
+        self._started, self._slack = started, slack
         self._arrived: float | None = None
         self._changed: float | None = None
         self._print: int | None = None
@@ -71,4 +76,7 @@ class CameraWatch:
 
     @property
     def _patience(self) -> float:
-        return SILENT_PERIODS * median(self._arrivals) if len(self._arrivals) >= KNOWN else FIRST_WAIT
+        if len(self._arrivals) < KNOWN:
+            return FIRST_WAIT
+        period = median(self._arrivals)
+        return max(SILENT_PERIODS * period, period + self._slack)

@@ -12,6 +12,8 @@ from ivif_core.silence import CameraWatch, State
 
 Policy = Literal["pause", "visible_only", "thermal_only", "hold"]
 POLICIES: tuple[Policy, ...] = ("pause", "visible_only", "thermal_only", "hold")
+VISIBLE_SLACK = 0.1
+"""Large RGB frames are often late by more than a frame time; no shutter stops that camera, so there is no hurry."""
 OTHER: dict[Source, Source] = {"infrared": "visible", "visible": "infrared"}
 
 
@@ -54,7 +56,10 @@ class Supervisor:
         self.pairing, self.policy = pairing, policy
         self.detect_freeze = detect_freeze
         self.dropped: Counter[str] = Counter()
-        self.watches: dict[Source, CameraWatch] = {name: CameraWatch(started) for name in ("infrared", "visible")}
+        self.watches: dict[Source, CameraWatch] = {
+            "infrared": CameraWatch(started),
+            "visible": CameraWatch(started, VISIBLE_SLACK),
+        }
         self._last: dict[Source, tuple[int, Any]] = {}
         self._alone_until: int | None = None
 

@@ -286,7 +286,7 @@ class FusionNode(LifecycleNode):
 
     def _missing(self, now: float) -> list[str]:
         """Warnings about the cameras beside silence, which `report` sees itself."""
-        problems = [self._pipeline.warning] if self._pipeline.warning else []
+        problems = self._pipeline.warnings
         if self._supervisor.states(now)["infrared"] == "frozen":
             policy = self._settings["on_missing"]
             problems.append(f"thermal camera frozen for {self._age('infrared', now):.1f} s (on_missing: {policy})")

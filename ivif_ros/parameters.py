@@ -153,6 +153,7 @@ PARAMETERS = (
     ),
     Parameter("registration.homography", IDENTITY, "3×3, row by row: thermal pixel -> RGB pixel."),
     Parameter("registration.file", "", "file: YAML of `ivif calibrate`."),
+    Parameter("registration.check_drift", True, "Watch the alignment, and warn when it falls."),
     Parameter(
         "thermal_transport", "raw", "raw, or compressed: <topic>/compressed.", None, ("raw", "compressed"), False
     ),
@@ -234,7 +235,7 @@ class Settings:
 
     def registration(self) -> Registration:
         """The registration that these settings ask for."""
-        return make_registration(self["registration.mode"], **self._group("registration", "mode"))
+        return make_registration(self["registration.mode"], **self._group("registration", "mode", "check_drift"))
 
     def changed(self, other: Settings) -> set[str]:
         """Names whose values differ."""

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 
 from ivif_core.byte_order import looks_swapped
+from ivif_core.calibration.drift import DriftWatch
+from ivif_core.colour import luminance
 from ivif_core.fusion import Fuser
 from ivif_core.hot_spots import draw_outline, mask_onto_visible
 from ivif_ros.conversion import infrared_pixels, visible_pixels
@@ -16,6 +18,8 @@ from ivif_ros.parameters import Settings
 
 BYTE_ORDER_INTERVAL = 30
 """Every so many thermal frames the byte order is checked."""
+DRIFT_INTERVAL = 60
+"""Every so many fused frames the registration is checked."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,7 @@ class FusedFrame:
 
 
 class Pipeline:
-    """Conversion, scaling and fusion with the node's settings.
-
-    Attributes:
-        warning: what looks wrong with the thermal images; empty: nothing.
-    """
+    """Conversion, scaling and fusion with the node's settings."""
 
     def __init__(self, settings: Settings) -> None:
         """
@@ -59,15 +59,25 @@ class Pipeline:
         )
         self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
         self._visible_shape: tuple[int, ...] | None = None
-        self._until_check = 0
-        self.warning = ""
+        self._until_check = self._until_drift_check = 0
+        self._drift: DriftWatch | None = DriftWatch() if settings["registration.check_drift"] else None
+        self._byte_order_warning = ""
 
     @property
     def facts(self) -> dict[str, str]:
         """Backend and model, for logs and diagnostics."""
         backend = self._fuser.backend
         version = backend.metadata.get("ivif.version", "of unknown version")
-        return {"backend": backend.describe(), "model": f"{self._fuser.model.name} {version}"}
+        facts = {"backend": backend.describe(), "model": f"{self._fuser.model.name} {version}"}
+        if self._drift is not None and self._drift.score is not None:
+            facts["alignment score"] = f"{self._drift.score:.3f}"
+        return facts
+
+    @property
+    def warnings(self) -> list[str]:
+        """What looks wrong with the thermal images or their registration."""
+        drift = self._drift.warning if self._drift is not None else ""
+        return [warning for warning in (self._byte_order_warning, drift) if warning]
 
     @property
     def network_seconds(self) -> float:
@@ -81,6 +91,7 @@ class Pipeline:
             self._fuser.scaling = settings.scaling()
         if any(name.startswith("registration.") for name in changed):
             self._fuser.registration = settings.registration()
+            self._drift = DriftWatch() if settings["registration.check_drift"] else None
         self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
 
     def reset(self) -> None:
@@ -107,6 +118,7 @@ class Pipeline:
             fused = as_bgr(fused) if len(shape) == 3 else fused
         else:
             fused = self._fuser.fuse(intensity, pixels)
+            self._check_drift(intensity, pixels)
         if self._hot_spots is None:
             return FusedFrame(fused, intensity, pixels, None)
         hot = mask_onto_visible(self._fuser.registration, self._hot_spots(counts), shape[:2])
@@ -126,8 +138,16 @@ class Pipeline:
     def _check_byte_order(self, counts: np.ndarray) -> None:
         if self._until_check == 0:
             swapped = looks_swapped(counts)
-            self.warning = "thermal bytes look swapped: the driver states a wrong is_bigendian" if swapped else ""
+            self._byte_order_warning = (
+                "thermal bytes look swapped: the driver states a wrong is_bigendian" if swapped else ""
+            )
         self._until_check = (self._until_check - 1) % BYTE_ORDER_INTERVAL
+
+    def _check_drift(self, intensity: np.ndarray, pixels: np.ndarray) -> None:
+        if self._drift is not None and self._until_drift_check == 0:
+            registered, outside = self._fuser.registration.apply(intensity, pixels.shape[:2])
+            self._drift.add(registered, luminance(pixels), outside)
+        self._until_drift_check = (self._until_drift_check - 1) % DRIFT_INTERVAL
 
     def side_by_side(self, frame: FusedFrame) -> np.ndarray:
         """Thermal | RGB | fused on the visible grid, uint8 H×3W×3 BGR; black where a camera is missing."""

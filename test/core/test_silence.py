@@ -52,6 +52,14 @@ def test_no_frames_are_silence_after_two_frame_times(rate):
     assert watch.state(last + 5 + 2.1 / rate) == "silent"
 
 
+def test_slack_is_for_fast_cameras_only():
+    for rate, patience in ((30, 1 / 30 + 0.1), (5, 2 / 5)):
+        watch = CameraWatch(0.0, slack=0.1)
+        run(watch, [(number / rate, number) for number in range(10)])
+        assert watch.state(9 / rate + patience - 0.01) == "live"
+        assert watch.state(9 / rate + patience + 0.01) == "silent"
+
+
 def test_before_the_first_frame():
     watch = CameraWatch(100.0)
     assert watch.state(100.5) == "waiting"
