@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import rclpy
@@ -157,7 +158,7 @@ class FusionNode(LifecycleNode):
             kind,
             name,
             lambda message: self._on_frame(source, message),
-            qos_profile_sensor_data,
+            copy(qos_profile_sensor_data),  # overrides are written into the profile that is given
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
 

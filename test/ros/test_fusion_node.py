@@ -261,6 +261,9 @@ def test_a_qos_mismatch_is_reported(graph, side):
         rig = Rig(graph, start=False, **override)
         assert rig.fusion.start()
         assert "RELIABLE" in rig.status("QoS of /thermal/image_raw").message.upper()
+        assert (
+            qos_profile_sensor_data.reliability == ReliabilityPolicy.BEST_EFFORT
+        )  # the override stays where it belongs
     else:
         rig = Rig(graph, output_reliability="best_effort")
         rig.listen(Image, "ivif/fused", QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE))
