@@ -6,6 +6,7 @@ TensorRT 8.6 to 11 parse.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -70,7 +71,9 @@ def write_variants(
             result = _quantised(_with_eight_bits(original), calibration)
         check_for_tensorrt(result)
         properties = {entry.key: entry.value for entry in original.metadata_props}
-        onnx.helper.set_model_props(result, properties | {"ivif.precision": "int8" if variant == "int8" else "fp16"})
+        properties["ivif.precision"] = "int8" if variant == "int8" else "fp16"
+        properties["ivif.made_from"] = hashlib.sha256(model.read_bytes()).hexdigest()
+        onnx.helper.set_model_props(result, properties)
         made[variant] = folder / f"{model.stem}_{variant}.onnx"
         _write(made[variant], result.SerializeToString())
     return made

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+
 import cv2
 import numpy as np
 import onnx
@@ -247,3 +249,11 @@ def test_shipped_student_exports_within_limits_on_real_pairs(shared, tmp_path) -
     made = write_variants(source, tmp_path, VARIANTS, pairs)
     results = compare(source, {name: (file, "onnxruntime") for name, file in made.items()}, pairs, figures=False)
     assert all(result.holds for result in results), results
+
+
+def test_shipped_variants_are_made_from_the_shipped_student() -> None:
+    """After a new student: `ivif export ivif_core/models/student.onnx --pairs DIR`."""
+    source = resolve_model().with_name("student.onnx")
+    for variant in VARIANTS:
+        metadata = read_metadata(source.with_name(f"student_{variant}.onnx"))
+        assert metadata["ivif.made_from"] == hashlib.sha256(source.read_bytes()).hexdigest(), variant

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import sys
@@ -263,18 +264,18 @@ def test_build_can_be_cancelled_and_reports_progress(standin, release, model, op
     assert seen[-1] == ("Building", 1.0)
 
 
-def _variant(model: Path, precision: str, recipe: str = "r") -> Path:
+def _variant(model: Path, precision: str, made_from: Path | None = None) -> Path:
     """A file named and marked as that precision's variant of `model`."""
     loaded = onnx.load(model)
-    onnx.helper.set_model_props(loaded, {"ivif.precision": precision, "ivif.recipe_sha256": recipe})
-    path = model.with_name(f"{model.stem}_{precision}.onnx") if precision != "fp32" else model
+    digest = hashlib.sha256((made_from or model).read_bytes()).hexdigest()
+    onnx.helper.set_model_props(loaded, {"ivif.precision": precision, "ivif.made_from": digest})
+    path = model.with_name(f"{model.stem}_{precision}.onnx")
     onnx.save(loaded, path)
     return path
 
 
 def test_precision_comes_from_the_file_where_tensorrt_is_strongly_typed(standin, release, model, options) -> None:
     """The flags that the stand-in wrote into its plan tell how it was asked to build."""
-    _variant(model, "fp32")
 
     def built(precision: str) -> tuple[bool, set[str]]:
         chosen = EngineOptions(cache=options.cache, precision=precision)
@@ -295,17 +296,19 @@ def test_precision_comes_from_the_file_where_tensorrt_is_strongly_typed(standin,
     assert built("int8") == ((False, {"TF32", "FP16", "INT8"}) if release == "8.6" else (True, {"TF32"}))
 
 
-def test_variant_of_another_training_run_is_not_taken(model, caplog) -> None:
-    _variant(model, "fp32")
-    other = _variant(model, "fp16", recipe="another")
+def test_variant_of_other_weights_is_not_taken(model, tmp_path, caplog) -> None:
+    another = Path(write_model(tmp_path / "another.onnx"))
+    other = _variant(model, "fp16", made_from=another)
     assert typed_model(model, "fp16") == (model, "fp32")
-    assert "another training run" in caplog.text
+    assert "was not made from model.onnx" in caplog.text
     assert _variant(model, "fp16") == other
     assert typed_model(model, "fp16") == (other, "fp16")
     assert typed_model(other, "fp16") == (other, "fp16")
-    quantised = model.with_name("model_uint8.onnx")
-    quantised.write_bytes(model.read_bytes())
-    assert typed_model(quantised, "fp16") == (other, "fp16")
+    eight_bit = model.with_name("model_uint8.onnx")
+    eight_bit.write_bytes(another.read_bytes())
+    assert typed_model(eight_bit, "fp16") == (other, "fp16")
+    model.unlink()  # the float32 file need not be on the robot
+    assert typed_model(eight_bit, "fp16") == (other, "fp16")
 
 
 def test_dla_core(release, monkeypatch, model, tmp_path) -> None:
