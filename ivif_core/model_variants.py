@@ -6,10 +6,12 @@ TensorRT 8.6 to 11 parse.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -222,7 +224,7 @@ def _quantised(model: ModelProto, calibration: Iterable[Pair]) -> ModelProto:
     convolutions = [node.name for node in model.graph.node if node.op_type == "Conv" and len(node.input) == 3]
     if not convolutions:
         raise ModelError("int8: the model has no trained convolution to quantise")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _quiet_root_logger():
         target = Path(folder) / "quantised.onnx"
         quantize_static(
             model,
@@ -239,6 +241,20 @@ def _quantised(model: ModelProto, calibration: Iterable[Pair]) -> ModelProto:
         quantised = onnx.load(target)
     in_float = _beside_quantisation(quantised)
     return to_half(quantised, lambda node: node.name in in_float)
+
+
+@contextlib.contextmanager
+def _quiet_root_logger() -> Iterator[None]:
+    """Without what the quantiser writes to the root logger: it advises to fold constants, which is done."""
+
+    def is_of_another_logger(record: logging.LogRecord) -> bool:
+        return record.name != "root"
+
+    logging.getLogger().addFilter(is_of_another_logger)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeFilter(is_of_another_logger)
 
 
 def _beside_quantisation(model: ModelProto) -> set[str]:

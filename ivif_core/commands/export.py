@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from pathlib import Path
 
 from ivif_core.errors import InputError
@@ -53,7 +52,6 @@ def run(args: argparse.Namespace) -> int:
     import onnx
 
     args.variants = args.variants or list(VARIANTS)
-    logging.getLogger().setLevel(logging.ERROR)  # the quantiser advises what has been done already
     if args.pairs is None and "int8" in args.variants:
         raise InputError("int8 needs --pairs to calibrate on; or leave it out: --variants fp16 bgr")
     pairs = _read(args.pairs) if args.pairs else []

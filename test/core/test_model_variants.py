@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 
 import cv2
 import numpy as np
@@ -228,6 +229,7 @@ def test_what_cannot_be_exported_is_said(family, tmp_path) -> None:
 
 
 def test_command_writes_and_compares(tmp_path, capsys) -> None:
+    level = logging.getLogger().level
     network(tmp_path / "n.onnx")
     for index in range(2):
         for folder, image in zip(("infrared", "visible"), scene(index, 64, 80), strict=True):
@@ -238,6 +240,7 @@ def test_command_writes_and_compares(tmp_path, capsys) -> None:
     out = capsys.readouterr().out
     assert "| int8 |" in out and "2 pairs" in out and "QuantizeLinear" in out
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"n_fp16.onnx", "n_int8.onnx", "n_bgr.onnx"}
+    assert logging.getLogger().level == level  # other code's warnings stay visible
     assert main(arguments) == 2
     assert "--pairs" in capsys.readouterr().err
 
