@@ -50,6 +50,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["ivif_ros", "ivif_ros.*", "ivif_core", "ivif_core.*", "training", "training.*"]),
     package_data={
+        "ivif_core.calibration": ["*.html"],
         "ivif_core.report": ["page.*"],
         "ivif_core.models": ["*.onnx", "*.md"],
         "training": ["recipes/*", "*.md"],

@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "bench-cameras": "what scaling and registration of a thermal frame cost",
     "calibrate": "find how thermal lies on RGB: from ordinary pairs, points or a board",
     "calibrate-time": "how far the cameras' clocks are apart, from what moves in a bag",
+    "pick-points": "click matching points of a pair on a local web page",
     "engines": "list or clear the cached TensorRT engines",
     "extract": "pairs out of a recorded bag, as the node would pair them",
     "train": "train a teacher by sentences",
