@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     "fuse": "fuse image files, folders or videos",
     "info": "versions, backends and model on this machine",
     "bag": "fuse a recorded bag into a new one",
+    "fuse-many": "fuse folders and bags by the thousand, on many cores or machines",
     "bench": "how fast each backend is here, and whether auto takes the fastest",
     "export": "a student's checkpoint as ONNX files; its float16, int8 and colour files, compared",
     "build-engine": "build the TensorRT engine beforehand",
