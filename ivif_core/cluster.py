@@ -30,6 +30,7 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
         ConfigError: no cluster answers there.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else 15: whoever calls this waits for it
     try:
         import ray
     except ImportError as error:

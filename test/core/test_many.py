@@ -146,8 +146,11 @@ def test_over_ray_a_killed_worker_and_bad_bags_stop_nothing(tmp_path):
     command = [sys.executable, "-c", COMMAND, "fuse-many", str(sources), "-o", str(tmp_path / "out"), "--workers", "2"]
     command += ["--infrared", INFRARED, "--visible", VISIBLE, "--keep-all"]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert kill_a_busy_worker(first.pid)
-    out, _ = first.communicate(timeout=100)
+    try:
+        assert kill_a_busy_worker(first.pid)
+        out, _ = first.communicate(timeout=100)
+    finally:
+        first.terminate()
     assert first.returncode == 1 and "5 done, 0 done before, 0 in part, 1 failed" in out
     entries = {Path(entry["input"]).name: entry for entry in read_manifest(tmp_path / "out")}
     assert {name: entry["status"] for name, entry in entries.items()} == {
