@@ -38,8 +38,9 @@ class FrozenClip(nn.Module):
             clip = open_clip.create_model(name, pretrained=pretrained, require_pretrained=pretrained is not None)
         except Exception as error:  # open_clip, hubs and torch raise many types
             tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
             raise ModelError(
-                f"CLIP {name}: no weights at '{pretrained}' ({type(error).__name__}: {str(error).splitlines()[0]}). "
+                f"CLIP {name}: no weights at '{pretrained}' ({reason}). "
                 f"Give a local file of this architecture, or one of its tags ({tags}) on a machine that reaches the "
                 "hub; what is cached there (~/.cache/huggingface) may be copied here"
             ) from error

@@ -59,26 +59,30 @@ class VggFeatures(nn.Module):
             ModelError: the weights cannot be had; the message says which were looked for and how to provide them.
         """
         super().__init__()
-        import torchvision
+        from torchvision.models import VGG19_Weights, vgg
 
-        places = _rectified_places(torchvision.models.vgg19().features)
+        with torch.device("meta"):  # takes its weights from the file only
+            network = vgg.make_layers(vgg.cfgs["E"])
+        places = _rectified_places(network)
         unknown = [name for name in layers if name not in places]
         if unknown or not layers:
             raise ConfigError(f"perceptual layers: unknown {unknown}; VGG-19 has {', '.join(places)}")
+        self._places = {places[name] for name in layers}
+        network = network[: max(self._places) + 1]
         try:
             if Path(weights).is_file():
-                vgg = torchvision.models.vgg19()
-                vgg.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+                state = torch.load(weights, map_location="cpu", weights_only=True)
             else:
-                vgg = torchvision.models.vgg19(weights=weights)
+                state = VGG19_Weights[weights].get_state_dict(progress=True)
+            network.load_state_dict({name: state[f"features.{name}"] for name in network.state_dict()}, assign=True)
         except Exception as error:  # torch, torchvision and the download raise many types
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
             raise ModelError(
-                f"VGG-19: no weights at '{weights}' ({type(error).__name__}: {str(error).splitlines()[0]}). Give a "
-                "local file (vgg19-dcbb9e9d.pth from download.pytorch.org/models), or IMAGENET1K_V1 on a machine that "
-                "reaches that host; what is cached in ~/.cache/torch/hub/checkpoints may be copied here"
+                f"VGG-19: no weights at '{weights}' ({reason}). Give a local file "
+                "(vgg19-dcbb9e9d.pth from download.pytorch.org/models), or IMAGENET1K_V1 on a machine that reaches "
+                "that host; what is cached in ~/.cache/torch/hub/checkpoints may be copied here"
             ) from error
-        self._places = {places[name] for name in layers}
-        self._layers = [vgg.features[: max(self._places) + 1].eval().requires_grad_(False)]
+        self._layers = [network.eval().requires_grad_(False)]
         """In a list, so that neither `state_dict` nor `train` of a parent finds it."""
 
     def _apply(self, fn: object, *args: object, **kwargs: object) -> VggFeatures:

@@ -1,0 +1,153 @@
+"""The teacher's loop with a tiny CLIP: resumed, on two processes, and from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ivif_core.cli import main
+from ivif_core.image_files import write_image
+from training.pairs import load_teacher
+from training.run import CHECKPOINT, load_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE = """
+steps: 6
+batch: 4
+crop: 32
+checkpoint_every: 2
+image_every: 2
+accelerator: cpu
+validation_share: 0.0
+clip: {model: tiny.json, pretrained: tiny.pt}
+patches: {count: 2, entropy: 3.0}
+perceptual: {features: pixels, weight: 20.0}
+network: {width: 2}
+"""
+TINY = {
+    "embed_dim": 8,
+    "vision_cfg": {"image_size": 16, "layers": 1, "width": 16, "head_width": 8, "patch_size": 8},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 8, "heads": 2, "layers": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory):
+    """Pairs, a tiny CLIP with random weights, and a recipe that uses them."""
+    import open_clip
+
+    folder = tmp_path_factory.mktemp("workshop")
+    generator = np.random.default_rng(0)
+    for part in ("infrared", "visible"):
+        (folder / part).mkdir()
+        for name in range(5):
+            smooth = generator.integers(0, 256, (6, 8)).astype(np.uint8)
+            write_image(
+                folder / part / f"{name}.png",
+                smooth.repeat(8, 0).repeat(8, 1) // 2 + generator.integers(0, 128, (48, 64), np.uint8),
+            )
+    (folder / "tiny.json").write_text(json.dumps(TINY))
+    open_clip.add_model_config(folder / "tiny.json")
+    torch.manual_seed(0)
+    torch.save(open_clip.create_model("tiny").state_dict(), folder / "tiny.pt")
+    (folder / "recipe.yaml").write_text(
+        RECIPE.replace("tiny.pt", str(folder / "tiny.pt")) + f"data: {folder}\noutput: {folder}/run\n"
+    )
+    return folder
+
+
+def train(workshop, output, *overrides):
+    assert main(["train", str(workshop / "recipe.yaml"), f"output={output}", *overrides]) == 0
+    return load_checkpoint(output / CHECKPOINT, "teacher")
+
+
+@pytest.fixture(scope="module")
+def whole(workshop, tmp_path_factory):
+    """An uninterrupted run."""
+    output = tmp_path_factory.mktemp("whole")
+    return output, train(workshop, output)
+
+
+def command(workshop, output, *launcher):
+    script = workshop / "ivif.py"
+    script.write_text("import sys\nfrom ivif_core.cli import main\nsys.exit(main(sys.argv[1:]))\n")
+    return [*launcher, str(script), "train", str(workshop / "recipe.yaml"), f"output={output}"]
+
+
+def environment():
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())}
+
+
+def test_killed_and_resumed_is_bit_equal(workshop, whole, tmp_path):
+    """A process of its own is killed without warning, behind its first checkpoint and wherever it happens to be."""
+    process = subprocess.Popen(
+        [*command(workshop, tmp_path, sys.executable), "steps=100000"], env=environment(), stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / CHECKPOINT).exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
+    reached = load_checkpoint(tmp_path / CHECKPOINT, "teacher")["step"]
+    expected = whole[1] if reached < 6 else train(workshop, tmp_path / "longer", f"steps={reached + 2}")
+    resumed = train(workshop, tmp_path, f"steps={max(6, reached + 2) if reached >= 6 else 6}")
+    assert resumed["step"] == expected["step"] > reached
+    for name, entry in expected["model"].items():
+        assert torch.equal(entry, resumed["model"][name]), name
+    for number, entry in expected["optimizer"]["state"].items():
+        assert torch.equal(entry["exp_avg"], resumed["optimizer"]["state"][number]["exp_avg"])
+
+
+def test_two_processes_equal_one(workshop, whole, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = ["--master-addr=127.0.0.1", f"--master-port={port}"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", *place]
+    done = subprocess.run(
+        [*command(workshop, tmp_path, *launcher), "devices=2", "strategy=ddp"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = load_checkpoint(tmp_path / CHECKPOINT, "teacher")
+    assert json.loads((tmp_path / "run.json").read_text())["processes"] == 2
+    for name, entry in whole[1]["model"].items():
+        torch.testing.assert_close(found["model"][name], entry, atol=2e-3, rtol=0, msg=name)
+
+
+def test_the_checkpoint_holds_the_teacher_and_no_clip(whole):
+    assert not [name for name in whole[1]["model"] if "clip" in name or "text" in name]
+    teacher = load_teacher(whole[0] / CHECKPOINT)
+    assert not teacher.training and set(teacher.state_dict()) == set(whole[1]["model"])
+    assert teacher(torch.rand(1, 1, 40, 33), torch.rand(1, 1, 40, 33)).shape == (1, 1, 40, 33)
+
+
+def test_missing_weights_are_named(workshop, tmp_path, capsys):
+    recipe = str(workshop / "recipe.yaml")
+    assert main(["train", recipe, f"output={tmp_path}", "clip.pretrained=/nowhere/clip.pt"]) == 2
+    assert "/nowhere/clip.pt" in capsys.readouterr().err
+    assert (
+        main(
+            ["train", recipe, f"output={tmp_path}", "perceptual.features=vgg19", "perceptual.weights=/nowhere/vgg.pth"]
+        )
+        == 2
+    )
+    assert "VGG-19: no weights at '/nowhere/vgg.pth'" in capsys.readouterr().err
+    assert main(["train", recipe, "perceptual.wieght=3"]) == 2
+    assert "the nearest is 'perceptual.weight'" in capsys.readouterr().err
