@@ -11,59 +11,14 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from ivif_core.cli import main
-from ivif_core.image_files import write_image
 from training.pairs import load_teacher
 from training.run import CHECKPOINT, load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
-RECIPE = """
-steps: 6
-batch: 4
-crop: 32
-checkpoint_every: 2
-image_every: 2
-accelerator: cpu
-validation_share: 0.0
-clip: {model: tiny.json, pretrained: tiny.pt}
-patches: {count: 2, entropy: 3.0}
-perceptual: {features: pixels, weight: 20.0}
-network: {width: 2}
-"""
-TINY = {
-    "embed_dim": 8,
-    "vision_cfg": {"image_size": 16, "layers": 1, "width": 16, "head_width": 8, "patch_size": 8},
-    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 8, "heads": 2, "layers": 1},
-}
-
-
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory):
-    """Pairs, a tiny CLIP with random weights, and a recipe that uses them."""
-    import open_clip
-
-    folder = tmp_path_factory.mktemp("workshop")
-    generator = np.random.default_rng(0)
-    for part in ("infrared", "visible"):
-        (folder / part).mkdir()
-        for name in range(5):
-            smooth = generator.integers(0, 256, (6, 8)).astype(np.uint8)
-            write_image(
-                folder / part / f"{name}.png",
-                smooth.repeat(8, 0).repeat(8, 1) // 2 + generator.integers(0, 128, (48, 64), np.uint8),
-            )
-    (folder / "tiny.json").write_text(json.dumps(TINY))
-    open_clip.add_model_config(folder / "tiny.json")
-    torch.manual_seed(0)
-    torch.save(open_clip.create_model("tiny").state_dict(), folder / "tiny.pt")
-    (folder / "recipe.yaml").write_text(
-        RECIPE.replace("tiny.pt", str(folder / "tiny.pt")) + f"data: {folder}\noutput: {folder}/run\n"
-    )
-    return folder
 
 
 def train(workshop, output, *overrides):
@@ -111,24 +66,27 @@ def test_killed_and_resumed_is_bit_equal(workshop, whole, tmp_path):
         assert torch.equal(entry["exp_avg"], resumed["optimizer"]["state"][number]["exp_avg"])
 
 
-def test_two_processes_equal_one(workshop, whole, tmp_path):
+def test_two_processes_equal_one(workshop, tmp_path):
+    """The gradients of a step; weights would not do, since biases before a norm follow the sign of rounding in Adam."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     place = ["--master-addr=127.0.0.1", f"--master-port={port}"]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", *place]
     done = subprocess.run(
-        [*command(workshop, tmp_path, *launcher), "devices=2", "strategy=ddp"],
+        [*command(workshop, tmp_path / "two", *launcher), "devices=2", "strategy=ddp", "steps=1"],
         env=environment(),
         capture_output=True,
         text=True,
         timeout=100,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    found = load_checkpoint(tmp_path / CHECKPOINT, "teacher")
-    assert json.loads((tmp_path / "run.json").read_text())["processes"] == 2
-    for name, entry in whole[1]["model"].items():
-        torch.testing.assert_close(found["model"][name], entry, atol=2e-3, rtol=0, msg=name)
+    found = load_checkpoint(tmp_path / "two" / CHECKPOINT, "teacher")["optimizer"]["state"]
+    expected = train(workshop, tmp_path / "one", "steps=1")["optimizer"]["state"]
+    assert json.loads((tmp_path / "two/run.json").read_text())["processes"] == 2
+    largest = max(float(entry["exp_avg"].abs().max()) for entry in expected.values())
+    for number, entry in expected.items():
+        torch.testing.assert_close(found[number]["exp_avg"], entry["exp_avg"], atol=1e-4 * largest, rtol=1e-3)
 
 
 def test_the_checkpoint_holds_the_teacher_and_no_clip(whole):
