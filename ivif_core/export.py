@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ivif_core import __version__
 from ivif_core.errors import ModelError
+from ivif_core.onnx_graph import check_for_tensorrt, fold_constants
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -98,7 +99,8 @@ def _eight_bit(student: nn.Module) -> nn.Module:
 def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
     import onnx
 
-    model = onnx.load_model_from_string(content)
+    model = fold_constants(onnx.load_model_from_string(content))
+    check_for_tensorrt(model)
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString()

@@ -94,7 +94,9 @@ class Student(nn.Module):
     def fuse(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
         """As `forward`, not yet clamped: what the losses see."""
         height, width = infrared.shape[2], infrared.shape[3]
-        edges = (0, -width % STRIDE, 0, -height % STRIDE)
+        # Enough for any size: the strided convolution leaves out what does not fill a block. Amounts that depended on
+        # the size would be shape arithmetic in the exported graph.
+        edges = (0, STRIDE - 1, 0, STRIDE - 1)
         infrared_blocks = self.to_blocks(functional.pad(infrared, edges, mode="replicate"))
         visible_blocks = self.to_blocks(functional.pad(visible, edges, mode="replicate"))
         fused = self.fuse_blocks(infrared_blocks, visible_blocks, vividness)

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from ivif_core.backends.onnxruntime_backend import OnnxRuntimeBackend
+from ivif_core.errors import ModelError
+from ivif_core.export import export_student
+from ivif_core.models import read_metadata
+from ivif_core.networks.student import Student
+from ivif_core.onnx_graph import check_for_tensorrt, operators
+
+
+@pytest.fixture(scope="module")
+def student() -> Student:
+    torch.manual_seed(0)
+    made = Student().eval()
+    with torch.no_grad():
+        made.head.weight.normal_(0, 0.05)
+    return made
+
+
+def test_exported_files_compute_what_torch_computes(student, tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    for file in export_student(student, tmp_path, recipe="r"):
+        with OnnxRuntimeBackend(file) as backend:
+            for size in ((32, 32), (67, 70), (95, 64), (120, 160)):
+                infrared, visible = rng.integers(0, 256, (2, *size), np.uint8)
+                scaled = (torch.from_numpy(image / 255).float()[None, None] for image in (infrared, visible))
+                with torch.no_grad():
+                    expected = student(*scaled, torch.tensor([0.3]))[0, 0].numpy() * 255
+                assert np.abs(backend.infer(infrared, visible, 0.3) - expected).max() <= 0.51
+
+
+def test_exported_files_are_of_operators_that_tensorrt_parses(student, tmp_path) -> None:
+    for file in export_student(student, tmp_path, recipe="r"):
+        model = onnx.load(file)
+        check_for_tensorrt(model)
+        # Padding by amounts that depend on the size would come as arithmetic on shapes.
+        assert not {"Mod", "Transpose", "ConstantOfShape", "Constant"} & operators(model).keys()
+        assert read_metadata(file)["ivif.stride"] == "8"
+
+
+def test_broken_weights_are_not_exported(student, tmp_path) -> None:
+    broken = Student()
+    with torch.no_grad():
+        broken.head.bias.fill_(float("nan"))
+    with pytest.raises(ModelError, match="NaN"):
+        export_student(broken, tmp_path, recipe="r")
+    assert list(tmp_path.iterdir()) == []
