@@ -188,7 +188,7 @@ def choice_of_auto(results: Sequence[Result], threads: int | None = None) -> dic
         medians = {
             result.case.backend: float(np.median(result.fuser))
             for result in results
-            if result.case.size == size and result.case.model == model and result.fuser
+            if result.case.size == size and result.case.model.resolve() == model.resolve() and result.fuser
         }
         if backend in medians:
             fastest = min(medians, key=medians.__getitem__)

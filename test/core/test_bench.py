@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_rounds_visit_every_case_before_the_next(monkeypatch):
 @pytest.mark.parametrize("ratio, fastest", [(1.0, True), (2.0, False)])
 def test_auto_is_compared_with_the_fastest(ratio, fastest):
     auto = choice_of_auto([])["backend"]
-    model = resolve_model()
+    model = Path(os.path.relpath(resolve_model()))  # however the path was given
     results = [
         Result(Case(model, auto, (64, 32)), fuser=[2.0 * ratio] * 3),
         Result(Case(model, "other", (64, 32)), fuser=[2.0 if ratio > 1 else 4.0] * 3),
