@@ -156,7 +156,7 @@ def test_variants_agree_with_float32(family) -> None:
 def test_comparison_notices_another_network(family, tmp_path) -> None:
     source, _, pairs = family
     other = write_variants(type(tmp_path)(network(tmp_path / "other.onnx", seed=1)), tmp_path, ["fp16"])
-    (result,) = compare(source, {"fp16": (other["fp16"], "onnxruntime")}, pairs)
+    (result,) = compare(source, {"fp16": (other["fp16"], "onnxruntime")}, pairs[:1])
     assert not result.holds and result.change > 1 and result.figure
 
 
@@ -247,7 +247,7 @@ def test_command_writes_and_compares(tmp_path, capsys) -> None:
 
 def test_shipped_student_exports_within_limits_on_real_pairs(shared, tmp_path) -> None:
     files, _ = pair_by_stem(shared / "data" / "msrs_dev" / "infrared", shared / "data" / "msrs_dev" / "visible")
-    pairs = [(read_infrared(a), read_visible(b)) for a, b in list(files.values())[::6]]
+    pairs = [(read_infrared(a), read_visible(b)) for a, b in list(files.values())[::9]]
     source = resolve_model().with_name("student.onnx")
     made = write_variants(source, tmp_path, VARIANTS, pairs)
     results = compare(source, {name: (file, "onnxruntime") for name, file in made.items()}, pairs, figures=False)
