@@ -21,7 +21,10 @@ SILENT_PERIODS = 2.0
 """So many frame times without any frame are silence."""
 
 KNOWN = 3
-"""Intervals after which a rate counts as known."""
+"""Intervals between frames after which their rate counts as known."""
+
+LIVELY = 10
+"""Changes after which a source counts as one that never repeats itself, so that repeats are a freeze."""
 
 
 def fingerprint(data: bytes | memoryview) -> int:
@@ -33,7 +36,7 @@ class CameraWatch:
     """Follows one camera by the receipt times (s, of any monotonic clock) of its frames.
 
     What counts for a freeze is the time between *changes*, so that a driver that sends each frame of a 9 Hz sensor
-    three times is not frozen; a source that never changed (a still picture) has no such time and never freezes.
+    three times is not frozen; a source that never changed (a still picture), or hardly, never freezes.
     """
 
     def __init__(self, started: float, slack: float = 0.0) -> None:
@@ -59,7 +62,7 @@ class CameraWatch:
             if self._changed is not None and not self._frozen and now - self._changed < FIRST_WAIT:
                 self._changes.append(now - self._changed)
             self._changed, self._print, self._frozen = now, frame_print, False
-        elif len(self._changes) >= KNOWN and self._changed is not None:
+        elif len(self._changes) >= LIVELY and self._changed is not None:
             self._frozen = now - self._changed >= FREEZE_PERIODS * median(self._changes)
 
     def state(self, now: float) -> State:

@@ -77,6 +77,10 @@ def test_still_picture_is_live():
     assert set(run(CameraWatch(0.0), [(number / 30, 7) for number in range(300)])) == {"live"}
 
 
+def test_few_changes_do_not_make_repeats_a_freeze():
+    assert set(run(CameraWatch(0.0), [(number / 30, min(number, 8)) for number in range(90)])) == {"live"}
+
+
 def test_freeze_of_a_camera_that_then_stalls():
     watch = CameraWatch(0.0)
     run(watch, [(number / 10, number) for number in range(20)] + [(2.0, 19), (2.1, 19)])

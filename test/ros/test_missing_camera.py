@@ -34,6 +34,14 @@ class Cameras:
     def _frame(self) -> np.ndarray:
         return self.counts + self.random.integers(0, 40, self.counts.shape, dtype=np.uint16)
 
+    def warm_up(self) -> None:
+        """Discovery, the first inference (slow on a busy machine); and the rates become known."""
+        for _ in range(5):
+            before = len(self.rig.fused)
+            self.run(0.8)
+            if len(self.rig.fused) - before > 12:
+                return
+
     def run(self, seconds: float, *, frozen=lambda t: False, silent=lambda t: False, jump=lambda t: 0.0) -> float:
         """Publish in real time; returns the stamp (s) of the start."""
         start = self.rig.tester.get_clock().now().nanoseconds / 1e9
@@ -76,7 +84,7 @@ def rig_for(graph, **parameters) -> Rig:
 def test_freeze(graph, policy):
     rig = rig_for(graph, on_missing=policy)
     cameras = Cameras(rig)
-    cameras.run(0.8)  # discovery, and the rates become known
+    cameras.warm_up()
     rig.fused.clear()
     start = cameras.run(END, frozen=lambda t: FREEZE_AT <= t < FREEZE_AT + FREEZE_FOR)
     at = stamps(rig.fused, start)
@@ -101,7 +109,7 @@ def test_freeze(graph, policy):
 def test_thermal_camera_unplugged_and_back(graph):
     rig = rig_for(graph, on_missing="visible_only")
     cameras = Cameras(rig)
-    cameras.run(0.8)
+    cameras.warm_up()
     rig.fused.clear()
     start = cameras.run(3.0, silent=lambda t: 0.8 <= t < 2)
     at = stamps(rig.fused, start)
@@ -115,7 +123,7 @@ def test_thermal_camera_unplugged_and_back(graph):
 def test_rgb_camera_unplugged_thermal_goes_on(graph):
     rig = rig_for(graph, on_missing="thermal_only")
     cameras = Cameras(rig)
-    cameras.run(0.8)
+    cameras.warm_up()
     rig.fused.clear()
     start = rig.tester.get_clock().now().nanoseconds
     for number in range(12):
