@@ -57,7 +57,7 @@ def rig(tmp_path, monkeypatch) -> Rig:
     return Rig(tmp_path, monkeypatch)
 
 
-def fuse_until(backend, condition, seconds: float = 30.0) -> int:
+def fuse_until(backend, condition, seconds: float = 60.0) -> int:
     """Fuse as a node does until the condition holds; every single frame must be right. Returns the frames."""
     end = time.monotonic() + seconds
     frames = 0
@@ -136,8 +136,8 @@ def test_cache_that_cannot_be_written_is_said_before_building(rig) -> None:
 def test_full_disk_is_said_and_the_fallback_runs(rig, monkeypatch) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     with rig.create() as backend:
-        child = backend._child
-        resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (100, limits[1]))
+        fuse_until(backend, lambda: backend._child is not None)
+        resource.prlimit(backend._child.pid, resource.RLIMIT_FSIZE, (100, limits[1]))
         fuse_until(backend, lambda: "could not keep it" in backend.describe())
     assert EngineCache(rig.cache).entries() == []
 
