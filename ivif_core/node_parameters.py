@@ -17,6 +17,8 @@ from ivif_core.registration_file import make_registration, read_yaml
 from ivif_core.thermal import ThermalChain, make_scaling
 
 NODE_NAME = "ivif_fusion"
+_LIVE_ONLY = {"registration.check_drift"}
+"""Belong to a group that is read here, and only the running node has a use for them."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class NodeParameters:
         return {
             name.removeprefix(f"{prefix}."): value
             for name, value in self.values.items()
-            if name.startswith(f"{prefix}.")
+            if name.startswith(f"{prefix}.") and name not in _LIVE_ONLY
         }
 
 

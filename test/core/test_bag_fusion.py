@@ -185,7 +185,9 @@ def test_an_interruption_leaves_neither_output_nor_threads(tmp_path, parameters)
 def test_the_command_and_its_exit_statuses(tmp_path, capsys):
     record(tmp_path / "in", frames(COUNT))
     topics = ["--infrared", INFRARED, "--visible", VISIBLE]
-    assert main(["bag", str(tmp_path / "in"), str(tmp_path / "out"), *topics, "--vividness", "1"]) == 0
+    shipped = str(Path(__file__).parents[2] / "config" / "fusion.yaml")
+    options = ["--params", shipped, "--vividness", "1"]
+    assert main(["bag", str(tmp_path / "in"), str(tmp_path / "out"), *topics, *options]) == 0
     assert f"{COUNT} pairs fused" in capsys.readouterr().out
     assert main(["bag", str(tmp_path / "in"), str(tmp_path / "no"), "--infrared", IMU, "--visible", VISIBLE]) == 2
     assert f"image topics of this bag: {INFRARED}, {VISIBLE}" in capsys.readouterr().err
