@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-from ivif_core.data.batches import Affine, Crops, StepSampler, batches
-from ivif_core.data.pairs import Pair
+torch = pytest.importorskip("torch")
+
+from ivif_core.data.batches import Affine, Crops, StepSampler, batches  # noqa: E402
+from ivif_core.data.pairs import Pair  # noqa: E402
 
 
 @pytest.fixture
