@@ -11,7 +11,7 @@ DATA ?=
 VENV := .venv
 JAZZY := .venv-jazzy
 PIP_FLAGS := --quiet --disable-pip-version-check
-TORCH_TESTS := test/training $(wildcard test/core/data test/core/networks test/core/losses)
+TORCH_TESTS := test/training test/core/data test/core/losses test/core/networks test/core/test_torch_backend.py
 PACKAGING := setup.py setup.cfg pyproject.toml package.xml
 
 .PHONY: demo test test-jazzy lint clean

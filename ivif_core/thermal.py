@@ -194,6 +194,7 @@ def equalisation_curve(taken: np.ndarray, low: float, high: float, bins: int, pl
         taken: 1-D finite counts; those outside [low, high] are left out.
         plateau: most that a bin may count, in multiples of (counts inside / bins).
     """
+    taken = taken.astype(np.float64)  # a range may lie outside of what float32 holds
     index = ((taken[(taken >= low) & (taken <= high)] - low) * (bins / (high - low))).astype(np.intp)
     histogram = np.bincount(np.minimum(index, bins - 1), minlength=bins).astype(np.float64)
     if index.size == 0:

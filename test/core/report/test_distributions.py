@@ -53,7 +53,8 @@ def test_what_is_not_defined_is_not_drawn():
 def test_ticks_are_few_even_and_around_the_values(low, span):
     ticks = nice_ticks(low, low + span)
     assert 2 <= len(ticks) <= 6
-    assert ticks[0] <= low + 1e-6 * max(1, abs(low)) and ticks[-1] >= low + span - 1e-6 * max(1, abs(low), span)
+    slack = 1e-6 * max(1, abs(low), span)
+    assert ticks[0] <= low + slack and ticks[-1] >= low + span - slack
     steps = np.diff(ticks)
     assert (steps > 0).all()
     np.testing.assert_allclose(steps, steps[0], rtol=1e-3)
