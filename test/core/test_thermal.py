@@ -146,8 +146,8 @@ def test_reset_forgets(rng, mode):
     ),
     mode=st.sampled_from(list(ADAPTING)),
 )
-@pytest.mark.filterwarnings("error")
 @pytest.mark.filterwarnings("ignore:overflow encountered")  # at the end of float32, where no camera is
+@pytest.mark.filterwarnings("error")
 def test_whatever_comes_an_image_goes(frames, mode):
     scaling = ADAPTING[mode]()
     for counts in frames:
