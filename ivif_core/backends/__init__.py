@@ -22,7 +22,7 @@ _CLASSES = {
 
 NAMES = tuple(_CLASSES)
 
-AUTO_ORDER = ("tensorrt", "torch", "openvino", "onnxruntime")
+AUTO_ORDER = ("tensorrt", "torch", "onnxruntime", "openvino")
 """`auto` takes the first of these that is installed. The CPU's order is measured (README, "Speed"); GPUs come first
 because the CPU then stays free for the cameras."""
 

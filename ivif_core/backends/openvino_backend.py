@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: usually the fastest on x86-64."""
+"""OpenVINO on the CPU."""
 
 from __future__ import annotations
 
