@@ -22,16 +22,16 @@ class Degradation:
         shift_pixels: largest misregistration.
     """
 
-    darken: float = 0.5
-    darkest: float = 0.2
-    flatten: float = 0.4
+    darken: float = 0.4
+    darkest: float = 0.25
+    flatten: float = 0.25
     glare: float = 0.3
-    blur: float = 0.15
-    noise: float = 0.5
-    noise_deviation: float = 0.025
-    stripes: float = 0.15
-    dead: float = 0.15
-    shift: float = 0.2
+    blur: float = 0.08
+    noise: float = 0.25
+    noise_deviation: float = 0.015
+    stripes: float = 0.08
+    dead: float = 0.08
+    shift: float = 0.1
     shift_pixels: int = 2
 
 

@@ -22,12 +22,12 @@ class FaithfulWeights:
 
     edges: float = 4.0
     information: float = 1.5
-    differences: float = 1.0
+    differences: float = 2.0
     intensity: float = 4.0
-    overshoot: float = 60.0
-    noise: float = 0.3
+    overshoot: float = 100.0
+    noise: float = 0.1
     noise_gain: float = 1.0
-    glare: float = 0.15
+    glare: float = 0.25
     glare_share: float = 0.75
 
 
@@ -43,9 +43,9 @@ class VividWeights:
     differences: float = 0.5
     deviation: float = 15.0
     deviation_goal: float = 0.24
-    entropy: float = 0.5
+    entropy: float = 1.0
     entropy_goal: float = 7.6
-    noise: float = 0.3
+    noise: float = 0.15
     noise_gain: float = 1.4
     glare: float = 0.15
     glare_share: float = 0.9

@@ -20,6 +20,7 @@ STRIDE = 8
 """Blocks of this side; crops at offsets that are multiples of it are fused alike."""
 
 MAPS = 5
+FLOOR, LIFT = 0.6, 0.5
 
 
 def bilinear_kernels(scale: int) -> Tensor:
@@ -72,8 +73,8 @@ class Student(nn.Module):
         self.body = nn.Sequential(*(SeparableLayer(channels, dilation) for dilation in dilations))
         self.head = nn.Conv2d(channels, 2 * MAPS, 1)
         nn.init.zeros_(self.head.weight)
-        with torch.no_grad():  # the vivid end starts brighter and with stronger detail
-            self.head.bias.copy_(torch.tensor([0.0, 0, 0, 0, 0, 0, 0, 0.4, 0.3, 0.3]))
+        with torch.no_grad():  # the vivid end starts with stronger detail
+            self.head.bias.copy_(torch.tensor([0.0] * (2 * MAPS - 2) + [0.3, 0.3]))
 
     @property
     def receptive_field(self) -> int:
@@ -127,10 +128,16 @@ class Student(nn.Module):
         means = torch.cat([infrared.mean(1, keepdim=True), visible.mean(1, keepdim=True)], dim=1)
         bases = functional.conv2d(functional.pad(means, (3,) * 4, mode="replicate"), self.blur_kernel, groups=2)
         infrared_base, visible_base = bases.chunk(2, dim=1)
+        darker, brighter = torch.minimum(infrared_base, visible_base), torch.maximum(infrared_base, visible_base)
+        # Faithful skeleton: details above a common low base, which is close to the larger of the sources, pixel by
+        # pixel. Vivid skeleton: two-scale fusion with a lifted base.
+        floor = FLOOR * darker
+        lifted = brighter + LIFT * brighter * (1 - brighter)
+        vivid = vividness.reshape(-1, 1, 1, 1)
         return [
-            infrared_base + 0.25 * correction[0],
-            visible_base + 0.25 * correction[1],
-            torch.maximum(infrared_base, visible_base) + 0.25 * correction[2],
+            floor + vivid * (infrared_base - floor) + 0.25 * correction[0],
+            floor + vivid * (visible_base - floor) + 0.25 * correction[1],
+            floor + vivid * (lifted - floor) + 0.25 * correction[2],
             torch.exp(correction[3]),
             torch.exp(correction[4]),
         ]
