@@ -10,6 +10,12 @@ import numpy as np
 
 from ivif_core.errors import InputError
 
+_STRIPE = 64
+"""Rows at a time, so that what lies between two steps stays in the processor's cache."""
+
+_PEDESTAL = 16
+"""Levels that are added to luminance before dividing by it."""
+
 
 def check_visible(visible: np.ndarray) -> np.ndarray:
     """Return `visible` if it is uint8 H×W or H×W×3 (H×W×1 is squeezed).
@@ -45,9 +51,13 @@ def luminance(visible: np.ndarray) -> np.ndarray:
 def recompose(fused_y: np.ndarray, visible: np.ndarray, visible_y: np.ndarray | None = None) -> np.ndarray:
     """Give a fused luminance the chrominance of the visible image.
 
-    In YCrCb, replacing Y and keeping Cr and Cb adds the same amount, fused − Y, to R, G and B. Doing just that keeps
-    full precision (chrominance is never rounded to 8 bits, and fused == Y gives back the visible image bit by bit)
-    and saturates at 0 and 255.
+    In YCrCb, replacing Y and keeping Cr and Cb adds the same amount, fused − Y, to R, G and B. Where luminance is
+    lifted, the chrominance C = (B, G, R) − Y follows, or an opened night street would be grey:
+
+        out = visible + (fused − Y) + C · min(max(fused − Y, 0), Y) / (Y + 16)
+
+    It is never doubled, and hardly lifted where there was hardly any light, for there it is noise. Grey stays grey and
+    fused == Y gives back the visible image, both bit by bit; chrominance is never rounded to 8 bits.
 
     Args:
         fused_y: uint8 H×W.
@@ -64,6 +74,22 @@ def recompose(fused_y: np.ndarray, visible: np.ndarray, visible_y: np.ndarray | 
         return fused_y
     if visible_y is None:
         visible_y = luminance(visible)
+    out = np.empty_like(visible)
+    for top in range(0, visible.shape[0], _STRIPE):
+        rows = slice(top, top + _STRIPE)
+        cv2.merge(_recomposed_planes(fused_y[rows], visible[rows], visible_y[rows]), dst=out[rows])
+    return out
+
+
+def _recomposed_planes(fused_y: np.ndarray, visible: np.ndarray, visible_y: np.ndarray) -> list[np.ndarray]:
     # uint8 subtraction saturates at 0, so the two one-sided differences together are the signed one.
-    lifted = cv2.add(visible, cv2.cvtColor(cv2.subtract(fused_y, visible_y), cv2.COLOR_GRAY2BGR))
-    return cv2.subtract(lifted, cv2.cvtColor(cv2.subtract(visible_y, fused_y), cv2.COLOR_GRAY2BGR))
+    up, down = cv2.subtract(fused_y, visible_y), cv2.subtract(visible_y, fused_y)
+    lift = cv2.divide(cv2.min(up, visible_y), cv2.add(visible_y, _PEDESTAL), scale=255)
+    # Y · lift is at most `up`, so everything that is added is positive and saturates as the whole sum would.
+    up = cv2.subtract(up, cv2.multiply(visible_y, lift, scale=1 / 255))
+    planes = list(cv2.split(visible))
+    for plane in planes:
+        more = cv2.multiply(plane, lift, scale=1 / 255)
+        for step, amount in ((cv2.add, more), (cv2.add, up), (cv2.subtract, down)):
+            step(plane, amount, dst=plane)
+    return planes
