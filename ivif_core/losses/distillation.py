@@ -21,14 +21,14 @@ class FaithfulWeights:
     """Weights of the faithful end; `noise_gain` and `glare_share` are the guards' limits."""
 
     edges: float = 4.0
-    information: float = 1.5
-    differences: float = 2.0
-    intensity: float = 4.0
+    information: float = 2.0
+    differences: float = 1.5
+    intensity: float = 12.0
     overshoot: float = 100.0
-    noise: float = 0.1
-    noise_gain: float = 1.0
-    glare: float = 0.25
-    glare_share: float = 0.75
+    noise: float = 0.02
+    noise_gain: float = 1.05
+    glare: float = 0.08
+    glare_share: float = 0.65
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,18 +37,18 @@ class VividWeights:
 
     similarity: float = 2.0
     teacher_edges: float = 2.0
-    teacher_pixels: float = 1.0
-    edges: float = 2.5
-    information: float = 1.0
+    teacher_pixels: float = 2.0
+    edges: float = 3.5
+    information: float = 1.5
     differences: float = 0.5
     deviation: float = 15.0
     deviation_goal: float = 0.24
     entropy: float = 1.0
     entropy_goal: float = 7.6
-    noise: float = 0.15
+    noise: float = 0.2
     noise_gain: float = 1.4
-    glare: float = 0.15
-    glare_share: float = 0.9
+    glare: float = 0.08
+    glare_share: float = 0.8
     warm: float = 4.0
 
 
