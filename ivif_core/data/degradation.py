@@ -15,7 +15,7 @@ class Degradation:
 
     Attributes:
         darken: share of the visible images that are under-exposed, down to `darkest` of the light.
-        flatten: share of the infrared images of lower contrast.
+        flatten: share of the infrared images of lower contrast, half of them dark.
         glare: share of the visible images with a blinding light in them.
         blur, noise, stripes, dead, shift: share of the images with that fault.
         noise_deviation: largest standard deviation of the noise.
@@ -24,7 +24,7 @@ class Degradation:
 
     darken: float = 0.4
     darkest: float = 0.25
-    flatten: float = 0.25
+    flatten: float = 0.4
     glare: float = 0.3
     blur: float = 0.08
     noise: float = 0.25
@@ -49,7 +49,7 @@ def relight(infrared: Tensor, visible: Tensor, recipe: Degradation) -> tuple[Ten
     gamma = torch.exp(0.4 * (2 * _uniform(count) - 1))
     dark = (visible.clamp_min(1e-4) ** gamma.to(visible)) * exposure.to(visible)
     visible = torch.where(_chosen(count, recipe.darken, visible), dark, visible)
-    contrast, level = 0.35 + 0.65 * _uniform(count), _uniform(count)
+    contrast, level = 0.25 + 0.75 * _uniform(count), (2 * _uniform(count) - 1).relu()
     flat = contrast.to(infrared) * infrared + ((1 - contrast) * 0.6 * level).to(infrared)
     infrared = torch.where(_chosen(count, recipe.flatten, infrared), flat, infrared)
     visible = torch.where(_chosen(count, recipe.glare, visible), _with_glare(visible), visible)

@@ -20,14 +20,14 @@ from ivif_core.losses import structure
 class FaithfulWeights:
     """Weights of the faithful end; `noise_gain` and `glare_share` are the guards' limits."""
 
-    edges: float = 4.0
+    edges: float = 5.0
     information: float = 2.0
-    differences: float = 1.5
-    intensity: float = 12.0
+    differences: float = 3.0
+    intensity: float = 4.0
     overshoot: float = 100.0
     noise: float = 0.02
     noise_gain: float = 1.05
-    glare: float = 0.08
+    glare: float = 0.15
     glare_share: float = 0.65
 
 
@@ -38,17 +38,17 @@ class VividWeights:
     similarity: float = 2.0
     teacher_edges: float = 2.0
     teacher_pixels: float = 2.0
-    edges: float = 3.5
+    edges: float = 5.0
     information: float = 1.5
     differences: float = 0.5
-    deviation: float = 15.0
+    deviation: float = 10.0
     deviation_goal: float = 0.24
-    entropy: float = 1.0
+    entropy: float = 2.0
     entropy_goal: float = 7.6
-    noise: float = 0.2
+    noise: float = 0.5
     noise_gain: float = 1.4
-    glare: float = 0.08
-    glare_share: float = 0.8
+    glare: float = 0.05
+    glare_share: float = 0.75
     warm: float = 4.0
 
 

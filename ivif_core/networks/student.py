@@ -74,7 +74,7 @@ class Student(nn.Module):
         self.head = nn.Conv2d(channels, 2 * MAPS, 1)
         nn.init.zeros_(self.head.weight)
         with torch.no_grad():  # the vivid end starts with stronger detail
-            self.head.bias.copy_(torch.tensor([0.0] * (2 * MAPS - 2) + [0.3, 0.3]))
+            self.head.bias.copy_(torch.tensor([0.0] * (2 * MAPS - 2) + [0.5, 0.5]))
 
     @property
     def receptive_field(self) -> int:
@@ -134,10 +134,12 @@ class Student(nn.Module):
         floor = FLOOR * darker
         lifted = brighter + LIFT * brighter * (1 - brighter)
         vivid = vividness.reshape(-1, 1, 1, 1)
+        # Corrections are factors: what is dark cannot be pushed below black, however unlike the training scenes it is.
+        factors = [torch.exp(0.5 * one) for one in correction]
         return [
-            floor + vivid * (infrared_base - floor) + 0.25 * correction[0],
-            floor + vivid * (visible_base - floor) + 0.25 * correction[1],
-            floor + vivid * (lifted - floor) + 0.25 * correction[2],
-            torch.exp(correction[3]),
-            torch.exp(correction[4]),
+            (floor + vivid * (infrared_base - floor)) * factors[0],
+            (floor + vivid * (visible_base - floor)) * factors[1],
+            (floor + vivid * (lifted - floor)) * factors[2],
+            factors[3],
+            factors[4],
         ]

@@ -1,0 +1,76 @@
+"""The student's loop on small real runs: it learns, resumes bit by bit, and its export is the network."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from ivif_core.models import read_metadata
+from training.distill_student import StudentRecipe, distill_student
+from training.run import CHECKPOINT, load_checkpoint
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """Twelve rendered pairs, with a teacher that is brighter and has stronger detail."""
+    folder = tmp_path_factory.mktemp("pairs")
+    random = np.random.default_rng(0)
+    for index in range(12):
+        images = {}
+        for name in ("infrared", "visible"):
+            image = cv2.resize(random.uniform(20, 200, (8, 8)), (80, 72), interpolation=cv2.INTER_CUBIC)
+            x, y = random.integers(5, 50, 2)
+            image[y : y + 18, x : x + 14] += random.uniform(-60, 60)
+            images[name] = np.clip(image, 0, 255)
+        mean = np.maximum(images["infrared"], images["visible"])
+        images["teacher"] = np.clip(1.2 * mean + 0.8 * (mean - cv2.GaussianBlur(mean, (0, 0), 5)), 0, 255)
+        for name, image in images.items():
+            (folder / name).mkdir(exist_ok=True)
+            cv2.imwrite(str(folder / name / f"{index:02}.png"), image.astype(np.uint8))
+    return folder
+
+
+def recipe(pairs, output, **changes):
+    settings = {"steps": 6, "batch": 4, "crop": 64, "channels": 8, "dilations": (1,), "accelerator": "cpu"}
+    values = {"data": str(pairs), "teacher": "teacher", "output": str(output), "image_every": 1000, **settings}
+    return StudentRecipe(**{**values, **changes})
+
+
+def losses(folder):
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return [event.value for event in events.Scalars("train/loss")]
+
+
+def test_a_resumed_run_ends_bit_equal(pairs, tmp_path):
+    distill_student(recipe(pairs, tmp_path / "whole"))
+    # Resumed in the middle: what is saved after three steps of a schedule of six.
+    interrupted = recipe(pairs, tmp_path / "parts", checkpoint_every=3)
+    distill_student(interrupted)
+    content = load_checkpoint(tmp_path / "parts" / CHECKPOINT, "student")
+    whole = load_checkpoint(tmp_path / "whole" / CHECKPOINT, "student")
+    for name, tensor in whole["model"].items():
+        assert torch.equal(tensor, content["model"][name]), name
+
+
+def test_the_loss_falls_and_the_export_is_the_network(pairs, tmp_path):
+    paths = distill_student(recipe(pairs, tmp_path / "run", steps=40, rate=3e-3))
+    series = losses(tmp_path / "run")
+    assert np.mean(series[-8:]) < 0.95 * np.mean(series[:8])
+    assert [path.name for path in paths] == ["student.onnx", "student_uint8.onnx"]
+    metadata = read_metadata(paths[0])
+    assert metadata["ivif.stride"] == "8" and metadata["ivif.receptive_field"] == str(8 * 5)
+    infrared, visible = (cv2.imread(str(pairs / name / "03.png"), 0)[None, None] for name in ("infrared", "visible"))
+    vividness = np.array([0.7], np.float32)
+    results = []
+    for path, scale in zip(paths, (255, 1), strict=True):
+        session = onnxruntime.InferenceSession(str(path))
+        feeds = {"infrared": infrared, "visible": visible}
+        if scale == 255:
+            feeds = {name: (image / 255).astype(np.float32) for name, image in feeds.items()}
+        results.append(np.rint(scale * session.run(None, {**feeds, "vividness": vividness})[0].astype(np.float64)))
+    assert np.abs(results[0] - results[1]).max() <= 1

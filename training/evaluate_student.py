@@ -1,0 +1,97 @@
+"""The student's figures: both ends on test sets, the curve between, nearness to the teacher, flicker and locality."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ivif_core.data.pairs import FolderPairs, Pair, is_held_out
+from ivif_core.fusion import Fuser
+from ivif_core.losses.structure import correlation, gradients
+from ivif_core.metrics import measure, ssim
+
+FIGURES = ("EN", "SD", "SF", "AG", "MI", "SCD", "VIF", "Qabf", "noise_gain", "overshoot", "glare_detail")
+
+
+def figures(fuse: Callable[[Pair], np.ndarray], pairs: Iterable[Pair]) -> dict[str, float]:
+    """Means over the pairs of every figure; figures that a pair does not define are left out of its mean."""
+    rows = [measure(fuse(pair), pair.infrared, pair.visible) for pair in pairs]
+    return {name: float(np.nanmean([row[name] for row in rows])) for name in FIGURES}
+
+
+def teacher_nearness(fuse: Callable[[Pair], np.ndarray], pairs: Iterable[Pair]) -> tuple[float, float]:
+    """Mean SSIM and gradient correlation with the recorded teacher."""
+    similarity, edges = [], []
+    for pair in pairs:
+        fused = fuse(pair)
+        similarity.append(ssim(fused, pair.teacher, pair.teacher) / 2)
+        ours, theirs = (gradients(torch.from_numpy(image).float()[None, None]) for image in (fused, pair.teacher))
+        edges.append(float(correlation(ours, theirs)))
+    return float(np.mean(similarity)), float(np.mean(edges))
+
+
+def flicker(fuser: Fuser, pair: Pair, frames: int = 60, deviation: float = 2.0) -> float:
+    """Mean temporal deviation of the fused image over the larger source's, for a still scene with camera noise."""
+    random = np.random.default_rng(0)
+    series: list[list[np.ndarray]] = [[], [], []]
+    for _ in range(frames):
+        seen = [
+            np.clip(np.rint(image + random.normal(0, deviation, image.shape)), 0, 255).astype(np.uint8)
+            for image in (pair.infrared, pair.visible)
+        ]
+        for images, image in zip(series, (*seen, fuser.fuse_luminance(*seen).copy()), strict=True):
+            images.append(image)
+    infrared, visible, fused = (np.std(images, axis=0, dtype=np.float32).mean() for images in series)
+    return float(fused / max(infrared, visible))
+
+
+def reach(fuser: Fuser, pair: Pair) -> int:
+    """Largest change beyond the stated receptive field when a bright object enters, in levels."""
+    field = int(fuser.backend.metadata["ivif.receptive_field"])
+    before = fuser.fuse_luminance(pair.infrared, pair.visible).copy()
+    visible, infrared = pair.visible.copy(), pair.infrared.copy()
+    top, left, side = visible.shape[0] // 2, visible.shape[1] // 2, 24
+    visible[top : top + side, left : left + side] = infrared[top : top + side, left : left + side] = 255
+    change = np.abs(fuser.fuse_luminance(infrared, visible).astype(int) - before)
+    half = field // 2
+    change[max(0, top - half) : top + side + half, max(0, left - half) : left + side + half] = 0
+    return int(change.max())
+
+
+def main() -> None:
+    """`python -m training.evaluate_student DATA [--model FILE]`; DATA holds tno_dev, msrs_dev and roadscene."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--model")
+    parser.add_argument("--vividness", type=float, nargs="+", default=[0.0, 0.25, 0.5, 0.75, 1.0])
+    arguments = parser.parse_args()
+    with Fuser(arguments.model, "onnxruntime") as fuser:
+
+        def fuse(pair: Pair) -> np.ndarray:
+            return fuser.fuse_luminance(pair.infrared, pair.visible).copy()
+
+        print("| set | vividness | " + " | ".join(FIGURES) + " |")
+        print("|---" * (len(FIGURES) + 2) + "|")
+        for name in ("tno_dev", "msrs_dev"):
+            pairs = FolderPairs(arguments.data / name)
+            for fuser.vividness in arguments.vividness:
+                cells = (f"{value:.3f}" for value in figures(fuse, pairs).values())
+                print(f"| {name} | {fuser.vividness:g} | " + " | ".join(cells) + " |", flush=True)
+        fuser.vividness = 1.0
+        pairs = FolderPairs(arguments.data / "roadscene", teacher="language_teacher")
+        held_out = [pair for pair in pairs if is_held_out(pair.name, 0.1)]
+        similarity, edges = teacher_nearness(fuse, held_out)
+        print(f"teacher, {len(held_out)} held-out pairs: SSIM {similarity:.3f}, gradient correlation {edges:.3f}")
+        for name in ("llvip_sequence", "msrs_dev"):
+            pair = FolderPairs(arguments.data / name)[0]
+            for fuser.vividness in (0.0, 1.0):
+                ratio, change = flicker(fuser, pair), reach(fuser, pair)
+                print(f"{name}, vividness {fuser.vividness:g}: flicker {ratio:.2f} of the sources', beyond {change}")
+
+
+if __name__ == "__main__":
+    main()
