@@ -27,7 +27,7 @@ class FaithfulWeights:
     overshoot: float = 100.0
     noise: float = 0.02
     noise_gain: float = 1.05
-    glare: float = 0.15
+    glare: float = 0.5
     glare_share: float = 0.65
 
 
@@ -39,16 +39,16 @@ class VividWeights:
     teacher_edges: float = 2.0
     teacher_pixels: float = 2.0
     edges: float = 5.0
-    information: float = 1.5
+    information: float = 2.5
     differences: float = 0.5
-    deviation: float = 10.0
+    deviation: float = 15.0
     deviation_goal: float = 0.24
-    entropy: float = 2.0
+    entropy: float = 2.5
     entropy_goal: float = 7.6
-    noise: float = 0.5
+    noise: float = 1.0
     noise_gain: float = 1.4
-    glare: float = 0.05
-    glare_share: float = 0.75
+    glare: float = 0.02
+    glare_share: float = 0.7
     warm: float = 4.0
 
 
