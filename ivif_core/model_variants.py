@@ -104,6 +104,7 @@ def _with_colour(model: ModelProto) -> ModelProto:
         "bt601": np.array([0.114, 0.587, 0.299], np.float32).reshape(1, 3, 1, 1),
         "black": np.float32(0),
         "white": np.float32(255),
+        "pedestal": np.float32(16),
     }
 
     def node(kind: str, inputs: list[str], output: str, **attributes: object) -> NodeProto:
@@ -120,7 +121,14 @@ def _with_colour(model: ModelProto) -> ModelProto:
         *_core(model),
         *_rounded(),
         node("Sub", [names["fused_y"], names["visible_y"]], "colour/lift"),
-        node("Add", [names["bgr"], "colour/lift"], names["sum"]),
+        node("Relu", ["colour/lift"], "colour/up"),
+        node("Min", ["colour/up", names["visible_y"]], "colour/bounded"),
+        node("Add", [names["visible_y"], "pedestal"], "colour/divisor"),
+        node("Div", ["colour/bounded", "colour/divisor"], "colour/gain"),
+        node("Sub", [names["bgr"], names["visible_y"]], "colour/chrominance"),
+        node("Mul", ["colour/chrominance", "colour/gain"], "colour/more"),
+        node("Add", ["colour/lift", "colour/more"], "colour/change"),
+        node("Add", [names["bgr"], "colour/change"], names["sum"]),
         node("Clip", [names["sum"], "black", "white"], "colour/clipped"),
         node("Transpose", ["colour/clipped"], "colour/interleaved", perm=[0, 2, 3, 1]),
         helper.make_node("Cast", ["colour/interleaved"], ["fused"], name="to_uint8", to=_UINT8),

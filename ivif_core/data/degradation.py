@@ -22,8 +22,8 @@ class Degradation:
         shift_pixels: largest misregistration.
     """
 
-    darken: float = 0.4
-    darkest: float = 0.25
+    darken: float = 0.5
+    darkest: float = 0.12
     flatten: float = 0.4
     glare: float = 0.3
     blur: float = 0.08

@@ -20,12 +20,12 @@ from ivif_core.losses import structure
 class FaithfulWeights:
     """Weights of the faithful end; `noise_gain` and `glare_share` are the guards' limits."""
 
-    edges: float = 5.0
+    edges: float = 6.0
     information: float = 2.0
-    differences: float = 3.0
-    intensity: float = 4.0
+    differences: float = 4.0
+    intensity: float = 1.0
     overshoot: float = 100.0
-    noise: float = 0.02
+    noise: float = 0.005
     noise_gain: float = 1.05
     glare: float = 0.5
     glare_share: float = 0.65
@@ -37,17 +37,17 @@ class VividWeights:
 
     similarity: float = 2.0
     teacher_edges: float = 2.0
-    teacher_pixels: float = 2.0
-    edges: float = 5.0
+    teacher_pixels: float = 1.0
+    edges: float = 6.0
     information: float = 2.5
-    differences: float = 0.5
+    differences: float = 1.0
     deviation: float = 15.0
-    deviation_goal: float = 0.24
-    entropy: float = 2.5
+    deviation_goal: float = 0.25
+    entropy: float = 3.0
     entropy_goal: float = 7.6
-    noise: float = 1.0
+    noise: float = 0.6
     noise_gain: float = 1.4
-    glare: float = 0.02
+    glare: float = 0.03
     glare_share: float = 0.7
     warm: float = 4.0
 

@@ -20,7 +20,7 @@ STRIDE = 8
 """Blocks of this side; crops at offsets that are multiples of it are fused alike."""
 
 MAPS = 5
-FLOOR, LIFT = 0.6, 0.5
+FLOOR, LIFT = 0.6, 0.6
 
 
 def bilinear_kernels(scale: int) -> Tensor:
@@ -74,7 +74,7 @@ class Student(nn.Module):
         self.head = nn.Conv2d(channels, 2 * MAPS, 1)
         nn.init.zeros_(self.head.weight)
         with torch.no_grad():  # the vivid end starts with stronger detail
-            self.head.bias.copy_(torch.tensor([0.0] * (2 * MAPS - 2) + [0.5, 0.5]))
+            self.head.bias.copy_(torch.tensor([0.0] * (2 * MAPS - 2) + [0.4, 0.4]))
 
     @property
     def receptive_field(self) -> int:
@@ -132,7 +132,7 @@ class Student(nn.Module):
         # Faithful skeleton: details above a common low base, which is close to the larger of the sources, pixel by
         # pixel. Vivid skeleton: two-scale fusion with a lifted base.
         floor = FLOOR * darker
-        lifted = brighter + LIFT * brighter * (1 - brighter)
+        lifted = brighter.clamp_min(1e-3) ** LIFT
         vivid = vividness.reshape(-1, 1, 1, 1)
         # Corrections are factors: what is dark cannot be pushed below black, however unlike the training scenes it is.
         factors = [torch.exp(0.5 * one) for one in correction]

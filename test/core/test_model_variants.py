@@ -166,9 +166,9 @@ def test_colour_variant_is_the_whole_fuser_in_the_graph(family) -> None:
         assert inside.backend.signature.colour and inside.backend.signature.uint8
         for infrared, visible in [*pairs, scene(9, 33, 47)]:
             difference = np.abs(inside.fuse(infrared, visible).astype(int) - apart.fuse(infrared, visible))
-            assert difference.max() <= 2 and difference.mean() < 0.1
+            assert difference.max() <= 3 and difference.mean() < 0.1
         grey = cv2.cvtColor(pairs[0][1], cv2.COLOR_BGR2GRAY)
-        assert np.abs(inside.fuse(pairs[0][0], grey).astype(int) - apart.fuse(pairs[0][0], grey)).max() <= 2
+        assert np.abs(inside.fuse(pairs[0][0], grey).astype(int) - apart.fuse(pairs[0][0], grey)).max() <= 3
 
 
 def test_metadata_marks_the_precision_and_keeps_the_rest(family) -> None:
