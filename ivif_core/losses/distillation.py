@@ -21,10 +21,10 @@ class FaithfulWeights:
     """Weights of the faithful end; `noise_gain` and `glare_share` are the guards' limits."""
 
     edges: float = 6.0
-    information: float = 2.0
+    information: float = 3.0
     differences: float = 4.0
-    intensity: float = 1.0
-    overshoot: float = 100.0
+    intensity: float = 4.0
+    overshoot: float = 200.0
     noise: float = 0.005
     noise_gain: float = 1.05
     glare: float = 0.5
@@ -37,19 +37,19 @@ class VividWeights:
 
     similarity: float = 2.0
     teacher_edges: float = 2.0
-    teacher_pixels: float = 1.0
+    teacher_pixels: float = 3.0
     edges: float = 6.0
-    information: float = 2.5
+    information: float = 3.5
     differences: float = 1.0
     deviation: float = 15.0
     deviation_goal: float = 0.25
-    entropy: float = 3.0
+    entropy: float = 4.0
     entropy_goal: float = 7.6
-    noise: float = 0.6
+    noise: float = 0.7
     noise_gain: float = 1.4
     glare: float = 0.03
     glare_share: float = 0.7
-    warm: float = 4.0
+    warm: float = 20.0
 
 
 def faithful_loss(
