@@ -110,6 +110,15 @@ def _with_colour(model: ModelProto) -> ModelProto:
     def node(kind: str, inputs: list[str], output: str, **attributes: object) -> NodeProto:
         return helper.make_node(kind, inputs, [output], name=output, **attributes)
 
+    def rounded(first: str, second: str, output: str) -> list[NodeProto]:
+        """The product in whole levels, as OpenCV's 8-bit arithmetic has it."""
+        product, shifted = f"{output}/product", f"{output}/shifted"
+        return [
+            node("Mul", [first, second], product),
+            node("Add", [product, "half_level"], shifted),
+            node("Floor", [shifted], output),
+        ]
+
     nodes = [
         *_scaled("infrared"),
         node("Cast", ["visible"], "visible/float", to=_FLOAT),
@@ -123,11 +132,15 @@ def _with_colour(model: ModelProto) -> ModelProto:
         node("Sub", [names["fused_y"], names["visible_y"]], "colour/lift"),
         node("Relu", ["colour/lift"], "colour/up"),
         node("Min", ["colour/up", names["visible_y"]], "colour/bounded"),
-        node("Add", [names["visible_y"], "pedestal"], "colour/divisor"),
+        node("Add", [names["visible_y"], "pedestal"], "colour/shade"),
+        node("Min", ["colour/shade", "white"], "colour/divisor"),
         node("Div", ["colour/bounded", "colour/divisor"], "colour/gain"),
-        node("Sub", [names["bgr"], names["visible_y"]], "colour/chrominance"),
-        node("Mul", ["colour/chrominance", "colour/gain"], "colour/more"),
-        node("Add", ["colour/lift", "colour/more"], "colour/change"),
+        *rounded("colour/gain", "white", "colour/steps"),
+        node("Mul", ["colour/steps", "per_level"], "colour/factor"),
+        *rounded(names["bgr"], "colour/factor", "colour/more"),
+        *rounded(names["visible_y"], "colour/factor", "colour/common"),
+        node("Sub", ["colour/more", "colour/common"], "colour/chrominance"),
+        node("Add", ["colour/lift", "colour/chrominance"], "colour/change"),
         node("Add", [names["bgr"], "colour/change"], names["sum"]),
         node("Clip", [names["sum"], "black", "white"], "colour/clipped"),
         node("Transpose", ["colour/clipped"], "colour/interleaved", perm=[0, 2, 3, 1]),
