@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import cv2
 import numpy as np
 import onnxruntime
@@ -9,6 +12,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from ivif_core.data.degradation import worsen
 from ivif_core.models import read_metadata
 from training.distill_student import StudentRecipe, distill_student
 from training.run import CHECKPOINT, load_checkpoint
@@ -46,15 +50,25 @@ def losses(folder):
     return [event.value for event in events.Scalars("train/loss")]
 
 
-def test_a_resumed_run_ends_bit_equal(pairs, tmp_path):
+def test_a_resumed_run_ends_bit_equal(pairs, tmp_path, monkeypatch):
     distill_student(recipe(pairs, tmp_path / "whole"))
-    # Resumed in the middle: what is saved after three steps of a schedule of six.
-    interrupted = recipe(pairs, tmp_path / "parts", checkpoint_every=3)
-    distill_student(interrupted)
-    content = load_checkpoint(tmp_path / "parts" / CHECKPOINT, "student")
-    whole = load_checkpoint(tmp_path / "whole" / CHECKPOINT, "student")
+    calls = []
+
+    def interrupting(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return worsen(*arguments)
+
+    monkeypatch.setattr("training.distill_student.worsen", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        distill_student(recipe(pairs, tmp_path / "parts"))
+    assert load_checkpoint(tmp_path / "parts" / CHECKPOINT, "student")["step"] == 3
+    distill_student(recipe(pairs, tmp_path / "parts"))
+    assert len(calls) == 6
+    whole, parts = (load_checkpoint(tmp_path / name / CHECKPOINT, "student") for name in ("whole", "parts"))
     for name, tensor in whole["model"].items():
-        assert torch.equal(tensor, content["model"][name]), name
+        assert torch.equal(tensor, parts["model"][name]), name
 
 
 def test_the_loss_falls_and_the_export_is_the_network(pairs, tmp_path):
