@@ -97,7 +97,8 @@ class RangeTracker:
             self.drift = common_drift(self._before, taken, self.high - self.low)
             self.low, self.high = self.low + self.drift, self.high + self.drift
             outside = np.count_nonzero(finite < self.low) + np.count_nonzero(finite > self.high)
-            self.restarted = outside > self._lost_share * finite.size
+            lost = outside > self._lost_share * finite.size
+            self.restarted = lost or self.high - self.low < least_span(self.low) / 2
         if self._smoothing == 0 or self.restarted:
             self.restarted = True
             self.low, self.high = target_low, target_high
@@ -114,4 +115,9 @@ class RangeTracker:
         above = np.minimum(below + 1, ordered.size - 1)
         values = ordered[below].astype(np.float64)
         low, high = values + (ordered[above] - values) * (at - below)
-        return float(low), float(max(high, low + max(1e-6, abs(low) * 1e-6)))
+        return float(low), float(max(high, low + least_span(low)))
+
+
+def least_span(low: float) -> float:
+    """Width of the narrowest range that begins at `low`: counts further apart than rounding takes them."""
+    return max(1e-6, abs(low) * 1e-6)
