@@ -165,6 +165,7 @@ _OPERATORS: dict[str, Callable[..., Tensor]] = {
     "Mul": lambda a, x, y: x * y,
     "Neg": lambda a, x: -x,
     "Pad": _pad,
+    "Pow": lambda a, x, y: x**y,
     "ReduceMean": _reduce(torch.mean),
     "Relu": lambda a, x: torch.relu(x),
     "Reshape": lambda a, x, shape: x.reshape([x.shape[i] if n == 0 else n for i, n in enumerate(shape.tolist())]),
