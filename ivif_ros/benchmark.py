@@ -17,7 +17,7 @@ from typing import Any
 from ivif_core.errors import IvifError
 from ivif_ros.processes import Processes, isolated_environment
 
-START_LIMIT = 60.0
+START_LIMIT = 240.0
 """Seconds for rendering the scene and finding each other, before the stream must have ended."""
 
 
