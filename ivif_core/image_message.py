@@ -126,6 +126,20 @@ def to_infrared(message: Any) -> np.ndarray:
     return colour.luminance(to_visible(message))
 
 
+def to_depth(message: Any) -> np.ndarray:
+    """A depth image (REP 118): float32 H×W in metres; where it is not measured 0, NaN or infinite, as it came.
+
+    Raises:
+        InputError: as `decode_image`, and where the encoding is neither 16UC1 (mm) nor 32FC1 (m).
+    """
+    pixels, encoding = _decode(message)
+    if encoding == "32FC1":
+        return pixels
+    if encoding in ("16UC1", "mono16"):
+        return pixels * np.float32(1e-3)
+    raise InputError(f"depth image: encoding {encoding!r} is none; expected 16UC1 (mm) or 32FC1 (m)")
+
+
 def fill_image(message: Any, pixels: np.ndarray, encoding: str) -> None:
     """Put an array into an rclpy Image; the header is left to the caller.
 

@@ -17,7 +17,7 @@ from ivif_core.registration_file import make_registration, read_yaml
 from ivif_core.thermal import ThermalChain, make_scaling
 
 NODE_NAME = "ivif_fusion"
-_LIVE_ONLY = {"registration.check_drift"}
+_LIVE_ONLY = {"registration.check_drift", "registration.depth"}
 """Belong to a group that is read here, and only the running node has a use for them."""
 
 
@@ -87,8 +87,13 @@ class NodeParameters:
         """Registration as the node's.
 
         Raises:
-            ConfigError: an unknown name, or a file or matrix that cannot be used.
+            ConfigError: an unknown name, a file or matrix that cannot be used, or cameras that only topics tell.
         """
+        if self.values.get("registration.mode") == "camera_info":
+            raise ConfigError(
+                "registration.mode camera_info: there are no CameraInfo topics here; take mode file, and write the "
+                "cameras into a file with 'model: pinhole'"
+            )
         return _checked("registration", lambda: make_registration(**self._group("registration")))
 
     def make_fuser(self) -> Fuser:

@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ivif_core.errors import ConfigError, InputError
 from ivif_core.registration import RemapRegistration, Size
@@ -40,7 +41,11 @@ class Camera:
                 f"camera: {self.model} takes {count} coefficients and a 3×3 matrix, got {self.distortion.shape} and "
                 f"{self.matrix.shape}"
             )
-        if not (np.isfinite(self.matrix).all() and np.isfinite(self.distortion).all() and self.matrix[0, 0] > 0):
+        if min(self.size) < 1:
+            raise ConfigError(f"camera: expected a width and height over 0, got {self.size[0]}×{self.size[1]}")
+        if not (
+            np.isfinite(self.matrix).all() and np.isfinite(self.distortion).all() and self.matrix.diagonal().min() > 0
+        ):
             raise ConfigError("camera: not calibrated: expected finite numbers and a focal length over 0")
 
     @classmethod
@@ -64,14 +69,25 @@ class Camera:
 
     @classmethod
     def from_camera_info(cls, message: Any) -> Camera:
-        """From a sensor_msgs/CameraInfo (or its older form with capital letters).
+        """From a sensor_msgs/CameraInfo (or its older form with capital letters), which is of the raw image.
+
+        Binning is another resolution of the same view; a region of interest moves the principal point.
 
         Raises:
             ConfigError: the driver left it empty, or the distortion is unknown here.
         """
-        matrix, distortion = (getattr(message, n, getattr(message, n.upper(), None)) for n in ("k", "d"))
-        size = (int(message.width), int(message.height))
-        return cls(size, np.array(matrix, np.float64).reshape(3, 3), message.distortion_model, np.array(distortion))
+        given, coefficients = (getattr(message, n, getattr(message, n.upper(), None)) for n in ("k", "d"))
+        model, size = str(message.distortion_model), (int(message.width), int(message.height))
+        matrix, distortion = np.array(given, np.float64).reshape(3, 3), np.array(coefficients, np.float64)
+        if not matrix.any():
+            raise ConfigError("camera: not calibrated: the matrix K is all zeros")
+        if distortion.size == 0 and model in DISTORTIONS:
+            distortion = np.zeros(DISTORTIONS[model])  # how drivers say that there is none
+        roi = getattr(message, "roi", None)
+        if roi is not None and roi.width and roi.height:
+            matrix[:2, 2] -= roi.x_offset, roi.y_offset
+            size = (int(roi.width), int(roi.height))
+        return cls(size, matrix, model, distortion)
 
     def matrix_for(self, size: Size) -> np.ndarray:
         """`matrix` for images of the same view at another resolution."""
@@ -88,17 +104,30 @@ class Camera:
         undistort = cv2.fisheye.undistortPoints if self.model == "equidistant" else cv2.undistortPoints
         return undistort(flat, matrix, self.distortion).reshape(size[1], size[0], 2)
 
-    def project(self, points: np.ndarray, size: Size) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels x and y of points [H, W, 3] in the camera's frame; NaN behind it."""
-        ahead = points[..., 2] > 0
-        safe = np.where(ahead[..., None], points, [0.0, 0.0, 1.0]).reshape(-1, 1, 3)
-        zero, matrix = np.zeros(3), self.matrix_for(size)
-        if self.model == "equidistant":
-            pixels, _ = cv2.fisheye.projectPoints(safe, zero, zero, matrix, self.distortion)
-        else:
-            pixels, _ = cv2.projectPoints(safe, zero, zero, matrix, self.distortion)
-        pixels = np.where(ahead[..., None], pixels.reshape(*points.shape[:2], 2), np.nan)
-        return pixels[..., 0], pixels[..., 1]
+    def project(self, x: np.ndarray, y: np.ndarray, size: Size) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels x and y of what lies at x/z and y/z (arrays alike, whose type is kept).
+
+        The formulas of `cv2.projectPoints` and `cv2.fisheye.projectPoints`, which take a hundred times as long.
+        """
+        k = self.distortion.tolist()  # Python's numbers leave float32 as it is
+        if any(k) or self.model == "equidistant":
+            r2 = x * x + y * y
+            if self.model == "equidistant":
+                r = np.sqrt(r2)
+                angle = np.arctan(r)
+                a2 = angle * angle
+                bent = angle * (1 + a2 * (k[0] + a2 * (k[1] + a2 * (k[2] + a2 * k[3]))))
+                factor = np.divide(bent, r, out=np.ones_like(r), where=r > 0)
+                x, y = x * factor, y * factor
+            else:
+                k1, k2, p1, p2, k3, *below = k
+                factor = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+                if below:
+                    factor /= 1 + r2 * (below[0] + r2 * (below[1] + r2 * below[2]))
+                xy = 2 * x * y
+                x, y = x * factor + p1 * xy + p2 * (r2 + 2 * x * x), y * factor + p1 * (r2 + 2 * y * y) + p2 * xy
+        (fx, _, cx), (_, fy, cy), _ = self.matrix_for(size).tolist()
+        return fx * x + cx, fy * y + cy
 
 
 class Pinhole(RemapRegistration):
@@ -107,12 +136,14 @@ class Pinhole(RemapRegistration):
     Pinhole cameras with a rigid motion between them (R. Hartley, A. Zisserman, Multiple View Geometry, 2nd ed., 2004).
     """
 
+    STRIPE = 16
+    """Rows worked on at a time, so that they stay in the processor's cache."""
     LIMIT = 1.2
     """Rays that lie further out than the infrared image's own corner by this factor are not projected: distortion
     polynomials fold back there, and would show the image a second time."""
 
     def __init__(
-        self, infrared: Camera, visible: Camera, rotation: np.ndarray, translation: np.ndarray, distance: float
+        self, infrared: Camera, visible: Camera, rotation: ArrayLike, translation: ArrayLike, distance: float
     ) -> None:
         """
         Args:
@@ -123,41 +154,69 @@ class Pinhole(RemapRegistration):
             ConfigError: no rotation, or no distance over 0.
         """
         super().__init__()
-        rotation, translation = np.asarray(rotation, np.float64).reshape(3, 3), np.asarray(translation, np.float64)
+        rotation, translation = np.asarray(rotation, np.float64), np.asarray(translation, np.float64)
+        if rotation.size != 9:
+            raise ConfigError(f"registration pinhole: rotation: expected nine numbers, row by row, got {rotation.size}")
+        rotation = rotation.reshape(3, 3)
         if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
             raise ConfigError("registration pinhole: rotation is no rotation matrix (nine numbers, row by row)")
         if not (np.isfinite(distance) and distance > 0) or translation.shape != (3,):
-            raise ConfigError(f"registration pinhole: expected a distance over 0 m and three metres, got {distance:g}")
+            raise ConfigError(
+                f"registration pinhole: expected a distance over 0 m and three metres, got {distance:g} m and "
+                f"{translation.size} numbers"
+            )
         self.infrared, self.visible = infrared, visible
         self.rotation, self.translation, self.distance = rotation, translation, float(distance)
         self._depth: np.ndarray | None = None
+        self._rays: np.ndarray | None = None
 
     def set_depth(self, depth: np.ndarray | None) -> None:
         """Take a depth image of the visible camera (float H×W in metres; 0, NaN, inf: unknown) from now on.
 
         Where depth is unknown, `distance` holds. None: `distance` everywhere. Tables are made anew at the next frame.
+
+        Raises:
+            InputError: not H×W.
         """
         if depth is not None and depth.ndim != 2:
             raise InputError(f"depth: expected H×W in metres, got shape {depth.shape}")
-        self._depth, self._maps = depth, None
+        if depth is not None or self._depth is not None:
+            self._depth, self._maps = depth, None
 
     def infrared_position(self, infrared_size: Size, visible_size: Size) -> tuple[np.ndarray, np.ndarray]:
-        rays = self.visible.rays(visible_size)
-        depth = np.full(rays.shape[:2], self.distance)
+        rays, shape = self._turned_rays(visible_size), visible_size[::-1]
+        depth = np.full(shape, self.distance, np.float32)
         if self._depth is not None:
-            measured = cv2.resize(self._depth.astype(np.float64), visible_size, interpolation=cv2.INTER_NEAREST)
-            depth = np.where(np.isfinite(measured) & (measured > 0), measured, depth)
-        points = np.concatenate([rays * depth[..., None], depth[..., None]], axis=-1)
-        points = points @ self.rotation.T + self.translation
-        x, y = self.infrared.project(points, infrared_size)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            far = np.hypot(*np.moveaxis(points[..., :2] / points[..., 2:], -1, 0))
-        beyond = far > self.LIMIT * float(np.hypot(*self._corners(infrared_size)).max())
-        return np.where(beyond, np.nan, x), np.where(beyond, np.nan, y)
+            depth = self._depth.astype(np.float32, copy=False)
+            if depth.shape != shape:
+                depth = cv2.resize(depth, visible_size, interpolation=cv2.INTER_NEAREST_EXACT)
+        limit = (self.LIMIT * self._reach(infrared_size)) ** 2
+        positions = np.empty((2, *shape), np.float32)
+        for top in range(0, shape[0], self.STRIPE):
+            rows = slice(top, top + self.STRIPE)
+            z = depth[rows]
+            z = np.where((z > 0) & (z < np.inf), z, np.float32(self.distance))
+            with np.errstate(over="ignore", invalid="ignore"):
+                x, y, z = (rays[axis, rows] * z + np.float32(self.translation[axis]) for axis in range(3))
+                z[z <= 0] = np.nan  # behind the camera
+                x, y = x / z, y / z
+                beyond = ~(x * x + y * y <= limit)
+                positions[0, rows], positions[1, rows] = self.infrared.project(x, y, infrared_size)
+            positions[:, rows][:, beyond] = np.nan
+        return positions[0], positions[1]
 
-    def _corners(self, infrared_size: Size) -> np.ndarray:
-        """x/z and y/z [2, 4] of the infrared image's corners."""
+    def _turned_rays(self, visible_size: Size) -> np.ndarray:
+        """float32 [3, H, W]: direction of each visible pixel, of depth 1 before that camera, as infrared sees it."""
+        if self._rays is None or self._rays.shape[1:] != visible_size[::-1]:
+            rays = self.visible.rays(visible_size)
+            rays = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1) @ self.rotation.T
+            self._rays = np.ascontiguousarray(np.moveaxis(rays, -1, 0), np.float32)
+        return self._rays
+
+    def _reach(self, infrared_size: Size) -> float:
+        """How far out the infrared image's corners lie: the largest hypot(x/z, y/z)."""
         width, height = infrared_size
         corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], np.float64)[:, None]
         undistort = cv2.fisheye.undistortPoints if self.infrared.model == "equidistant" else cv2.undistortPoints
-        return undistort(corners, self.infrared.matrix_for(infrared_size), self.infrared.distortion)[:, 0].T
+        rays = undistort(corners, self.infrared.matrix_for(infrared_size), self.infrared.distortion)
+        return float(np.hypot(*rays[:, 0].T).max())

@@ -9,23 +9,32 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from ivif_core.camera_infos import CameraInfos
 from ivif_core.errors import ConfigError
 from ivif_core.pinhole import Camera, Pinhole
 from ivif_core.registration import Homography, Registration, Resize, Size, Unregistered
 from ivif_core.text_files import write_text
 
-MODES = ("none", "resize", "homography", "file")
+MODES = ("none", "resize", "homography", "file", "camera_info")
 
 
 def make_registration(
-    mode: str = "resize", *, homography: Sequence[float] = (), file: str | os.PathLike[str] = ""
+    mode: str = "resize",
+    *,
+    homography: Sequence[float] = (),
+    file: str | os.PathLike[str] = "",
+    rotation: Sequence[float] = (1, 0, 0, 0, 1, 0, 0, 0, 1),
+    translation: Sequence[float] = (0, 0, 0),
+    distance: float = 10.0,
 ) -> Registration:
     """The registration that parameters name.
 
     Args:
-        mode: 'none' (the same grid already), 'resize' (the same view), 'homography' or 'file'.
+        mode: 'none' (the same grid already), 'resize' (the same view), 'homography', 'file', or 'camera_info' (cameras
+            are told later, by `CameraInfos.set_info`).
         homography: nine numbers, row by row, from infrared to visible pixels.
         file: YAML as `load_registration` reads it.
+        rotation, translation, distance: of 'camera_info', as of `Pinhole`.
 
     Raises:
         ConfigError: an unknown mode, no invertible matrix, or a file that cannot be used.
@@ -40,6 +49,8 @@ def make_registration(
         if not str(file):
             raise ConfigError("registration file: no path given; `ivif calibrate` makes such a file")
         return load_registration(file)
+    if mode == "camera_info":
+        return CameraInfos(rotation, translation, distance)
     raise ConfigError(f"registration: mode must be one of {', '.join(MODES)}, got '{mode}'")
 
 

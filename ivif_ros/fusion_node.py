@@ -108,8 +108,12 @@ class FusionNode(LifecycleNode):
         self._inputs = [
             self._subscribe("thermal/image_raw", settings["thermal_transport"], "infrared"),
             self._subscribe("rgb/image_raw", settings["rgb_transport"], "visible"),
-            self.create_subscription(CameraInfo, "rgb/camera_info", self._on_camera_info, qos_profile_sensor_data),
+            self._subscribe_info("thermal/camera_info", "infrared"),
+            self._subscribe_info("rgb/camera_info", "visible"),
         ]
+        if settings["registration.depth"]:
+            depth = (Image, "rgb/depth", self._pipeline.set_depth, qos_profile_sensor_data)
+            self._inputs.append(self.create_subscription(*depth))
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -162,6 +166,10 @@ class FusionNode(LifecycleNode):
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
 
+    def _subscribe_info(self, topic: str, source: Source) -> Any:
+        received = lambda message: self._on_camera_info(source, message)  # noqa: E731
+        return self.create_subscription(CameraInfo, topic, received, qos_profile_sensor_data)
+
     def _on_frame(self, source: Source, message: Any) -> None:
         now, supervisor = time.monotonic(), self._supervisor
         self._statistics.received(source, now)
@@ -197,8 +205,13 @@ class FusionNode(LifecycleNode):
             self._outputs.publish_status(status)
             self.get_logger().info(f"status: {status}")
 
-    def _on_camera_info(self, message: CameraInfo) -> None:
-        self._outputs.camera_info = message
+    def _on_camera_info(self, source: Source, message: CameraInfo) -> None:
+        if source == "visible":
+            self._outputs.camera_info = message
+        try:
+            self._pipeline.set_camera_info(source, message)
+        except ConfigError as error:
+            self.get_logger().warning(str(error))
 
     # Fusing and publishing: the worker's thread
 

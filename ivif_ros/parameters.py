@@ -13,12 +13,14 @@ from rclpy.parameter import Parameter as RosParameter
 
 from ivif_core import backends
 from ivif_core.backends import EngineOptions, engine_options
+from ivif_core.camera_infos import CameraInfos
 from ivif_core.errors import ConfigError
 from ivif_core.fusion import DEFAULT_VIVIDNESS
 from ivif_core.hot_spots import HotSpots
+from ivif_core.pinhole import Pinhole
 from ivif_core.radiometry import KINDS, Radiometry, make_radiometry
 from ivif_core.registration import Registration
-from ivif_core.registration_file import make_registration
+from ivif_core.registration_file import MODES, make_registration
 from ivif_core.supervision import POLICIES
 from ivif_core.thermal import ThermalChain, make_scaling
 
@@ -148,11 +150,21 @@ PARAMETERS = (
         "registration.mode",
         "resize",
         "How thermal comes onto the RGB grid. none: it is there already; resize: same field of view; "
-        "homography: by registration.homography; file: as a file of `ivif calibrate` says.",
-        choices=("none", "resize", "homography", "file"),
+        "homography: by registration.homography; file: as a file of `ivif calibrate` says; camera_info: calibrated "
+        "cameras, as thermal/camera_info and rgb/camera_info say.",
+        choices=MODES,
     ),
     Parameter("registration.homography", IDENTITY, "3×3, row by row: thermal pixel -> RGB pixel."),
     Parameter("registration.file", "", "file: YAML of `ivif calibrate`."),
+    Parameter("registration.rotation", IDENTITY, "camera_info: 3×3, row by row: RGB camera's frame -> thermal one's."),
+    Parameter("registration.translation", [0.0] * 3, "camera_info: of the RGB camera in the thermal one's frame, m."),
+    Parameter("registration.distance", 10.0, "camera_info: of the scene before the RGB camera, m.", (0.01, 1e6)),
+    Parameter(
+        "registration.depth",
+        False,
+        "camera_info, or a file with model pinhole: take the scene's distance from the depth image rgb/depth.",
+        live=False,
+    ),
     Parameter("registration.check_drift", True, "Watch the alignment, and warn when it falls."),
     Parameter(
         "thermal_transport", "raw", "raw, or compressed: <topic>/compressed.", None, ("raw", "compressed"), False
@@ -235,7 +247,14 @@ class Settings:
 
     def registration(self) -> Registration:
         """The registration that these settings ask for."""
-        return make_registration(self["registration.mode"], **self._group("registration", "mode", "check_drift"))
+        mode = self["registration.mode"]
+        registration = make_registration(mode, **self._group("registration", "mode", "check_drift", "depth"))
+        if self["registration.depth"] and not isinstance(registration, (CameraInfos, Pinhole)):
+            raise ConfigError(
+                f"registration.depth: mode {mode} has no use for depth; "
+                "expected camera_info, or file with a file of model pinhole"
+            )
+        return registration
 
     def changed(self, other: Settings) -> set[str]:
         """Names whose values differ."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,14 @@ import numpy as np
 
 from ivif_core.byte_order import looks_swapped
 from ivif_core.calibration.drift import DriftWatch
+from ivif_core.camera_infos import CameraInfos
 from ivif_core.colour import luminance
+from ivif_core.errors import ConfigError
 from ivif_core.fusion import Fuser
 from ivif_core.hot_spots import draw_outline, mask_onto_visible
+from ivif_core.pairing import Source
 from ivif_ros.conversion import infrared_pixels, visible_pixels
+from ivif_ros.depth_input import DepthInput
 from ivif_ros.parameters import Settings
 
 BYTE_ORDER_INTERVAL = 30
@@ -57,10 +62,13 @@ class Pipeline:
             engine=settings.engine(),
             wait_for_engine=False,
         )
+        self._depth = DepthInput() if settings["registration.depth"] else None
+        self._infos: dict[Source, Any] = {}
         self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
         self._visible_shape: tuple[int, ...] | None = None
         self._until_check = self._until_drift_check = 0
-        self._drift: DriftWatch | None = DriftWatch() if settings["registration.check_drift"] else None
+        self._watch_drift = settings["registration.check_drift"]
+        self._drift: DriftWatch | None = DriftWatch() if self._watch_drift else None
         self._byte_order_warning = ""
 
     @property
@@ -76,8 +84,13 @@ class Pipeline:
     @property
     def warnings(self) -> list[str]:
         """What looks wrong with the thermal images or their registration."""
-        drift = self._drift.warning if self._drift is not None else ""
-        return [warning for warning in (self._byte_order_warning, drift) if warning]
+        found = [
+            self._byte_order_warning,
+            self._drift.warning if self._drift is not None else "",
+            self._fuser.registration.problem if isinstance(self._fuser.registration, CameraInfos) else "",
+            self._depth.problem if self._depth is not None else "",
+        ]
+        return [warning for warning in found if warning]
 
     @property
     def network_seconds(self) -> float:
@@ -91,8 +104,28 @@ class Pipeline:
             self._fuser.scaling = settings.scaling()
         if any(name.startswith("registration.") for name in changed):
             self._fuser.registration = settings.registration()
-            self._drift = DriftWatch() if settings["registration.check_drift"] else None
+            self._watch_drift = settings["registration.check_drift"]
+            self._drift = DriftWatch() if self._watch_drift else None
+            for source, message in self._infos.items():
+                with suppress(ConfigError):  # was said when it came
+                    self.set_camera_info(source, message)
         self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
+
+    def set_camera_info(self, source: Source, message: Any) -> None:
+        """Take a camera's CameraInfo, which `registration.mode` camera_info needs.
+
+        Raises:
+            ConfigError: it cannot be used; said once, `warnings` goes on saying it.
+        """
+        self._infos[source] = message
+        registration = self._fuser.registration
+        if isinstance(registration, CameraInfos) and registration.set_info(source, message):
+            self._drift = DriftWatch() if self._watch_drift else None
+
+    def set_depth(self, message: Any) -> None:
+        """Take a depth Image of the visible camera's view, where `registration.depth` asks for it."""
+        if self._depth is not None:
+            self._depth.put(message)
 
     def reset(self) -> None:
         """The stream starts anew: forget earlier frames."""
@@ -106,6 +139,8 @@ class Pipeline:
         Raises:
             InputError: one of them is malformed or of an unknown encoding.
         """
+        if self._depth is not None:
+            self._depth.update(self._fuser.registration)
         pixels = None if visible is None else visible_pixels(visible)
         if pixels is not None:
             self._visible_shape = pixels.shape

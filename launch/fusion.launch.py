@@ -24,7 +24,9 @@ ARGUMENTS = {
     "namespace": ("", "namespace of the node; its outputs become /NAMESPACE/ivif/fused …"),
     "thermal": ("thermal/image_raw", "topic of the thermal camera"),
     "rgb": ("rgb/image_raw", "topic of the RGB camera"),
+    "thermal_info": ("thermal/camera_info", "CameraInfo of the thermal camera, for registration.mode camera_info"),
     "rgb_info": ("rgb/camera_info", "CameraInfo of the RGB camera, passed on as ivif/camera_info"),
+    "depth": ("rgb/depth", "depth image of the RGB camera's view, where registration.depth asks for it"),
     "params": (str(SHARE / "config" / "fusion.yaml"), "parameter file"),
     "backend": ("", "runtime of the network; empty: what the parameter file says"),
     "model": ("", "ONNX file of a student; empty: what the parameter file says"),
@@ -45,7 +47,9 @@ def nodes(context: LaunchContext) -> list[Node | EmitEvent]:
         "remappings": [
             ("thermal/image_raw", value["thermal"]),
             ("rgb/image_raw", value["rgb"]),
+            ("thermal/camera_info", value["thermal_info"]),
             ("rgb/camera_info", value["rgb_info"]),
+            ("rgb/depth", value["depth"]),
         ],
     }
     fusion = Node(

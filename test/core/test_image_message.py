@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ivif_core.errors import InputError
-from ivif_core.image_message import UnsupportedEncoding, decode_image, fill_image, to_infrared, to_visible
+from ivif_core.image_message import UnsupportedEncoding, decode_image, fill_image, to_depth, to_infrared, to_visible
 
 
 def rosbags_image(**fields):
@@ -120,6 +120,17 @@ def test_infrared_keeps_counts_and_values(make, fields):
     assert infrared.dtype == np.dtype(SENT[fields["encoding"]][0])
     expected = [[pixel(fields, row, column) for column in range(fields["width"])] for row in range(fields["height"])]
     np.testing.assert_array_equal(infrared, expected)
+
+
+@makers
+@given(fields=sent_images(["16UC1", "mono16", "32FC1"]))
+def test_depth_is_in_metres(make, fields):
+    depth = to_depth(make(**fields))
+    assert depth.dtype == np.float32
+    unit = 1 if fields["encoding"] == "32FC1" else 0.001
+    rows, columns = range(fields["height"]), range(fields["width"])
+    expected = [[pixel(fields, row, column) * unit for column in columns] for row in rows]
+    np.testing.assert_allclose(depth, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("encoding", ["rgb8", "bgr8", "rgba8", "8UC3"])
@@ -238,6 +249,8 @@ def test_what_is_no_visible_or_no_thermal_image():
     mosaic = rosbags_image(height=2, width=2, encoding="bayer_rggb8", step=2, is_bigendian=0, data=bytes(4))
     with pytest.raises(InputError, match="thermal image: encoding 'bayer_rggb8'"):
         to_infrared(mosaic)
+    with pytest.raises(InputError, match=r"depth image: encoding 'bayer_rggb8' .* 16UC1 \(mm\)"):
+        to_depth(mosaic)
 
 
 @given(

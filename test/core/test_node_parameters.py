@@ -64,6 +64,7 @@ def test_the_command_line_goes_over_the_file_where_it_says_something():
         ({"thermal_scaling": {"mode": "magic"}}, "make_scaling", "magic"),
         ({"thermal_scaling": {"colour": 1}}, "make_scaling", "colour"),
         ({"registration": {"mode": "file"}}, "make_registration", "registration"),
+        ({"registration": {"mode": "camera_info"}}, "make_registration", "model: pinhole"),
         ({"vividness": 1.5}, "make_fuser", "vividness"),
         ({"backend": "abacus"}, "make_fuser", "abacus"),
     ],

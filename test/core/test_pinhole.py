@@ -76,6 +76,31 @@ def test_points_at_the_distance_meet(rng, model, distortion):
             assert got == pytest.approx(value, abs=0.02)  # what linear interpolation leaves out
 
 
+@pytest.mark.parametrize(
+    ("model", "distortion"),
+    [
+        ("plumb_bob", PLUMB),
+        ("plumb_bob", [0.0] * 5),
+        ("rational_polynomial", [0.1, -0.05, 0.001, 0.0005, 0.01, 0.2, -0.02, 0.004]),
+        ("equidistant", [0.02, -0.01, 0.003, -0.001]),
+        ("equidistant", [0.0] * 4),
+    ],
+)
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_projection_is_opencvs(rng, model, distortion, kind):
+    seen = camera(model=model, distortion=distortion)
+    x, y = rng.uniform(-0.6, 0.6, (2, 50)).astype(kind)
+    x[0] = y[0] = 0
+    points, zero = np.stack([x, y, np.ones_like(x)], axis=-1).astype(np.float64)[:, None], np.zeros(3)
+    project = cv2.fisheye.projectPoints if model == "equidistant" else cv2.projectPoints
+    expected, _ = project(points, zero, zero, seen.matrix, seen.distortion)
+    ours = seen.project(x, y, seen.size)
+    assert ours[0].dtype == kind
+    np.testing.assert_allclose(
+        np.stack(ours, axis=-1), expected.reshape(-1, 2), atol=1e-4 if kind is np.float32 else 1e-9
+    )
+
+
 def test_without_distortion_a_plane_is_a_homography(rng):
     infrared, visible = camera(), camera((80, 60), 70.0)
     normal = np.array([0, 0, 1.0])
@@ -91,11 +116,11 @@ def test_depth_image_takes_the_place_of_the_distance():
     infrared, visible = camera(), camera((80, 60), 70.0)
     depth = np.full((60, 80), 2.0, np.float32)
     depth[:, 40:] = 8.0
-    depth[0, 0], depth[0, 1] = 0.0, np.nan
+    depth[0, :4] = 0.0, np.nan, np.inf, -1.0
     registration = Pinhole(infrared, visible, TURN, MOVE, 5.0)
     registration.set_depth(depth)
     x, _ = registration.infrared_position((64, 48), (80, 60))
-    for distance, part in ((2.0, np.s_[1:, :40]), (8.0, np.s_[:, 40:]), (5.0, np.s_[0, :2])):
+    for distance, part in ((2.0, np.s_[1:, :40]), (8.0, np.s_[:, 40:]), (5.0, np.s_[0, :4])):
         alone, _ = Pinhole(infrared, visible, TURN, MOVE, distance).infrared_position((64, 48), (80, 60))
         np.testing.assert_allclose(x[part], alone[part])
 

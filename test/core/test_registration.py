@@ -148,7 +148,7 @@ def test_broken_files_are_named(tmp_path, text, said):
 
 
 def test_bad_modes_are_named(tmp_path):
-    with pytest.raises(ConfigError, match="none, resize, homography, file"):
+    with pytest.raises(ConfigError, match="none, resize, homography, file, camera_info"):
         make_registration("auto")
     with pytest.raises(ConfigError, match="no path"):
         make_registration("file")

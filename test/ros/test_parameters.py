@@ -65,6 +65,16 @@ def test_values_that_do_not_fit_one_another_are_refused():
         Settings.from_values({"thermal_scaling.mode": "fixed", "thermal_scaling.low": 9, "thermal_scaling.high": 3})
 
 
+def test_depth_needs_calibrated_cameras():
+    with pytest.raises(ConfigError, match=r"registration\.depth: mode resize"):
+        Settings.from_values({"registration.depth": True})
+    settings = Settings.from_values({"registration.depth": True, "registration.mode": "camera_info"})
+    with pytest.raises(ConfigError, match=r"registration\.depth: mode none"):
+        settings.with_changes([Parameter("registration.mode", value="none")], only_live=True)
+    with pytest.raises(ConfigError, match="rotation"):
+        Settings.from_values({"registration.mode": "camera_info", "registration.rotation": [1.0] * 9})
+
+
 def test_what_may_not_change_live_is_refused_with_the_way_out():
     settings = Settings.from_values({})
     changes = [Parameter("model", value="/other.onnx"), Parameter("slop", value=0.2)]
