@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,8 @@ from ivif_core.errors import InputError
 from ivif_core.fusion import Fuser
 from ivif_core.image_message import to_infrared, to_visible
 from ivif_core.pairing import Pair, Pairing, Source
-from ivif_core.stages import overlapped
+from ivif_core.stages import overlapped, side_by_side
+from ivif_core.thermal import ThermalScaling
 
 if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader
@@ -62,7 +64,7 @@ class _Message:
 @dataclass(frozen=True)
 class _Decoded:
     visible_message: _Message
-    infrared: np.ndarray
+    intensity: np.ndarray
     visible: np.ndarray
 
 
@@ -74,6 +76,10 @@ class _Fused:
 
 class _Restart:
     """Stamps went back: what was learned from earlier frames is void."""
+
+
+class _Malformed:
+    """Stands for a pair or message that is of no use; counted where all threads' work comes together."""
 
 
 def fuse_bag(
@@ -90,7 +96,8 @@ def fuse_bag(
 ) -> BagResult:
     """Fuse the pairs of a bag into a new one, of the same storage, which appears only when it is whole.
 
-    Reading with pairing, decoding, fusing and writing overlap. A bag that is cut short is fused as far as it goes.
+    Reading with pairing, decoding with scaling, fusing (by `Fuser.workers`) and writing overlap. A bag that is cut
+    short is fused as far as it goes.
 
     Args:
         source: folder of a rosbag2 recording, or one of its .mcap or .db3 files.
@@ -124,10 +131,11 @@ def fuse_bag(
                 _check_keep_all(source, readers, fused_topic)
             said = _count_images(readers, found)
             is_mcap = _storage_suffix(source) == ".mcap"
+            workers = [partial(_fuse, worker) for worker in stack.enter_context(fuser.workers())]
             with BagWriter(part / target.name, is_mcap=is_mcap, fused_topic=fused_topic) as writer:
                 read = _read(readers, found, pairing, keep_all, result)
-                decoded = _decode(overlapped(read, 8), result)
-                fused = overlapped(_fuse(overlapped(decoded), fuser, result))
+                decoded = overlapped(_decode(overlapped(read, 8), fuser.scaling))
+                fused = overlapped(side_by_side(decoded, lambda item: isinstance(item, _Decoded), workers))
                 with closing(fused):
                     for item in fused:
                         if isinstance(item, _Fused):
@@ -136,6 +144,8 @@ def fuse_bag(
                             )
                             result.fused += 1
                             progress(result.fused, said["visible"])
+                        elif isinstance(item, _Malformed):
+                            result.dropped["malformed"] += 1
                         else:
                             writer.write(item.connection, item.recorded, item.raw)
                 result.dropped.update(pairing.dropped)
@@ -200,7 +210,7 @@ def _check_keep_all(source: Path, readers: list[AnyReader], fused_topic: str) ->
 
 def _read(
     readers: list[AnyReader], sources: dict[str, Source], pairing: Pairing, keep_all: bool, result: BagResult
-) -> Iterator[_Message | Pair | _Restart]:
+) -> Iterator[_Message | Pair | _Restart | _Malformed]:
     """Messages to keep and pairs, in the order of recording."""
     jumps = 0
     for reader in readers:
@@ -215,7 +225,7 @@ def _read(
             try:
                 content = reader.deserialize(message.raw, message.connection.msgtype)
             except Exception:  # whatever a parser raises on bytes that are no message
-                result.dropped["malformed"] += 1
+                yield _Malformed()
                 continue
             stamp = content.header.stamp.sec * 10**9 + content.header.stamp.nanosec
             waiting = _Message(message.connection, message.recorded, b"", content)
@@ -241,30 +251,28 @@ def _until_broken(reader: AnyReader, connections: list[Connection], result: BagR
         yield _Message(connection, recorded, raw)
 
 
-def _decode(items: Iterator[Any], result: BagResult) -> Iterator[Any]:
-    for item in items:
-        if not isinstance(item, Pair):
-            yield item
-            continue
-        try:
-            yield _Decoded(item.visible, to_infrared(item.infrared.content), to_visible(item.visible.content))
-        except InputError:
-            result.dropped["malformed"] += 1
-
-
-def _fuse(items: Iterator[Any], fuser: Fuser, result: BagResult) -> Iterator[_Message | _Fused]:
+def _decode(items: Iterator[Any], scaling: ThermalScaling) -> Iterator[_Message | _Decoded | _Malformed]:
+    """Pairs as arrays; one after the other, since the scaling follows the frames."""
     for item in items:
         if isinstance(item, _Restart):
-            fuser.scaling.reset()
-        elif isinstance(item, _Decoded):
-            counts = item.infrared
+            scaling.reset()
+        elif isinstance(item, Pair):
             try:
-                intensity = counts if counts.dtype == np.uint8 else fuser.scaling(counts)
-                yield _Fused(item.visible_message, fuser.fuse(intensity, item.visible))
+                counts, visible = to_infrared(item.infrared.content), to_visible(item.visible.content)
+                intensity = counts if counts.dtype == np.uint8 else scaling(counts)
             except InputError:
-                result.dropped["malformed"] += 1
+                yield _Malformed()
+            else:
+                yield _Decoded(item.visible, intensity, visible)
         else:
             yield item
+
+
+def _fuse(fuser: Fuser, item: _Decoded) -> _Fused | _Malformed:
+    try:
+        return _Fused(item.visible_message, fuser.fuse(item.intensity, item.visible))
+    except InputError:
+        return _Malformed()
 
 
 def _explain_none(source: Path, result: BagResult, pairing: Pairing) -> str:

@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "export": "a student's checkpoint as ONNX files; its float16, int8 and colour files, compared",
     "build-engine": "build the TensorRT engine beforehand",
     "bench-cameras": "what scaling and registration of a thermal frame cost",
+    "bench-bag": "how fast ivif bag is on a recording, against its parts alone",
     "calibrate": "find how thermal lies on RGB: from ordinary pairs, points or a board",
     "calibrate-time": "how far the cameras' clocks are apart, from what moves in a bag",
     "pick-points": "click matching points of a pair on a local web page",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +19,9 @@ from ivif_core.registration import Registration, Resize, onto_visible
 from ivif_core.thermal import PercentileScaling, ThermalScaling, to_intensity
 
 DEFAULT_VIVIDNESS = 0.5
+
+_MOST_WORKERS = 4
+"""Each holds the network's memory once more; one thread that decodes hardly feeds more."""
 
 
 class Fuser:
@@ -100,6 +107,34 @@ class Fuser:
             return self.backend.infer(registered, visible_y, self.vividness)
         fused = self.backend.infer(registered, cv2.cvtColor(visible_y, cv2.COLOR_GRAY2BGR), self.vividness)
         return np.ascontiguousarray(fused[:, :, 0])
+
+    @contextmanager
+    def workers(self) -> Iterator[list[Fuser]]:
+        """Fusers that share this one's threads and fuse a pair each at the same time, for recordings.
+
+        More pairs a second, each of them later. Backends that gain nothing by it give this fuser alone. `scaling` is
+        shared and follows the frames, so give the workers intensity.
+        """
+        threads = self.backend.threads or len(os.sched_getaffinity(0))
+        count = min(threads, _MOST_WORKERS) if self.backend.name in backends.ON_CPU else 1
+        if count == 1:
+            yield [self]
+            return
+        with ExitStack() as stack:
+            fusers = [
+                Fuser(
+                    self.model,
+                    self.backend.name,
+                    vividness=self.vividness,
+                    scaling=self.scaling,
+                    registration=copy.copy(self.registration),  # it keeps tables of the last sizes
+                    threads=threads // count,
+                )
+                for _ in range(count)
+            ]
+            for fuser in fusers:
+                stack.enter_context(fuser)
+            yield fusers
 
     def close(self) -> None:
         """Free the model's memory."""

@@ -1,13 +1,16 @@
-"""Stages that overlap: one thread makes items while the next stage takes them."""
+"""Stages that overlap: one thread makes items while the next stage takes them; several work on one stage's items."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
-from queue import Empty, Full, Queue
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Empty, Full, Queue, SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _PATIENCE = 0.05
 """Seconds after which a waiting thread looks whether it shall stop."""
@@ -65,3 +68,50 @@ def overlapped(items: Iterable[T], ahead: int = 3) -> Iterator[T]:
     finally:
         stopped.set()
         thread.join()
+
+
+def side_by_side(
+    items: Iterable[T], is_work: Callable[[T], bool], workers: Sequence[Callable[[T], U]]
+) -> Iterator[T | U]:
+    """The items in order, those that are work replaced by what a worker makes of them.
+
+    Each worker has a thread and works on one item at a time; up to twice as many as there are workers are under way.
+    What a worker raises is raised here. Leaving early waits for the items that are being worked on.
+
+    Args:
+        items: consumed by the caller's thread.
+        is_work: False: the item passes as it is.
+        workers: which of them gets an item is left to chance.
+    """
+    free: SimpleQueue[Callable[[T], U]] = SimpleQueue()
+    for worker in workers:
+        free.put(worker)
+
+    def work(item: T) -> U:
+        worker = free.get()
+        try:
+            return worker(item)
+        finally:
+            free.put(worker)
+
+    under_way: deque[tuple[Future[U] | None, T]] = deque()
+    busy = 0
+    with ThreadPoolExecutor(len(workers), thread_name_prefix="worker") as pool:
+        try:
+            for item in items:
+                future = pool.submit(work, item) if is_work(item) else None
+                busy += future is not None
+                under_way.append((future, item))
+                while under_way:
+                    future, item = under_way[0]
+                    if future is not None and not future.done() and busy <= 2 * len(workers):
+                        break
+                    under_way.popleft()
+                    busy -= future is not None
+                    yield item if future is None else future.result()
+            for future, item in under_way:
+                yield item if future is None else future.result()
+        finally:
+            for future, _ in under_way:
+                if future is not None:
+                    future.cancel()

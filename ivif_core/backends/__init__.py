@@ -9,7 +9,17 @@ from ivif_core.backends.base import Backend, Signature
 from ivif_core.backends.engine_options import EngineOptions
 from ivif_core.errors import BackendUnavailable, ConfigError, IvifError
 
-__all__ = ["AUTO_ORDER", "NAMES", "Backend", "EngineOptions", "Signature", "available", "backend_class", "create"]
+__all__ = [
+    "AUTO_ORDER",
+    "NAMES",
+    "ON_CPU",
+    "Backend",
+    "EngineOptions",
+    "Signature",
+    "available",
+    "backend_class",
+    "create",
+]
 
 _CLASSES = {
     "tensorrt": ("ivif_core.backends.tensorrt_backend", "TensorRtBackend"),
@@ -25,6 +35,9 @@ NAMES = tuple(_CLASSES)
 AUTO_ORDER = ("tensorrt", "torch", "onnxruntime", "openvino")
 """`auto` takes the first of these that is installed. The CPU's order is measured (README, "Speed"); GPUs come first
 because the CPU then stays free for the cameras."""
+
+ON_CPU = ("onnxruntime", "openvino")
+"""Of these, several instances with fewer threads each fuse more pairs a second than one."""
 
 
 def backend_class(name: str) -> type[Backend]:

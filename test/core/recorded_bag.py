@@ -1,7 +1,11 @@
-"""Bags for tests: two cameras, an IMU and transforms, as a robot records them."""
+"""Bags for tests: two cameras, an IMU and transforms, as a robot records them.
+
+`python -m test.core.recorded_bag FOLDER BAG` records the pairs of FOLDER/infrared and FOLDER/visible.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -103,3 +107,21 @@ def read_all(bag: Path) -> dict[str, list[tuple[int, bytes]]]:
         for connection, recorded, raw in reader.messages():
             messages.setdefault(connection.topic, []).append((recorded, bytes(raw)))
     return messages
+
+
+def main(folder: Path, bag: Path) -> None:
+    """Record a folder of real pairs three times over, thermal as 16-bit counts of 640×512: for `ivif bench-bag`."""
+    from ivif_core.image_files import pair_by_stem, read_infrared, read_visible
+
+    files, _ = pair_by_stem(folder / "infrared", folder / "visible")
+    pairs = [(counts_of(read_infrared(infrared)), read_visible(visible)) for infrared, visible in files.values()]
+    record(bag, pairs * 3, mcap=bag.suffix != ".db3")
+
+
+def counts_of(infrared: np.ndarray) -> np.ndarray:
+    """uint16 512×640 as an uncooled camera sends them, from 8-bit infrared."""
+    return cv2.resize(infrared, (640, 512)).astype(np.uint16) * 16 + 20000
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

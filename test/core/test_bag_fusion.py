@@ -16,7 +16,20 @@ from ivif_core.fusion import Fuser
 from ivif_core.image_files import pair_by_stem, read_infrared, read_visible
 from ivif_core.image_message import to_visible
 from ivif_core.node_parameters import NodeParameters
-from test.core.recorded_bag import IMU, INFRARED, PERIOD, START, TF, TOPICS, VISIBLE, cut, frames, read_all, record
+from test.core.recorded_bag import (
+    IMU,
+    INFRARED,
+    PERIOD,
+    START,
+    TF,
+    TOPICS,
+    VISIBLE,
+    counts_of,
+    cut,
+    frames,
+    read_all,
+    record,
+)
 
 COUNT = 12
 LAG = 4_000_000
@@ -204,8 +217,7 @@ def test_a_real_sequence_at_thirty_hertz(tmp_path, shared):
     files, _ = pair_by_stem(folder / "infrared", folder / "visible")
     pairs = []
     for infrared, visible in list(files.values())[:8]:
-        counts = cv2.resize(read_infrared(infrared), (640, 512)).astype(np.uint16) * 16 + 20000
-        pairs.append((counts, read_visible(visible)))
+        pairs.append((counts_of(read_infrared(infrared)), read_visible(visible)))
     visible = record(tmp_path / "in", pairs)
     result = fuse(tmp_path / "in", tmp_path / "out", NodeParameters(), keep_all=True)
     assert result.fused == len(pairs)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ivif_core import colour
+from ivif_core.backends import available
 from ivif_core.errors import InputError
 from ivif_core.fusion import Fuser
 from ivif_core.registration import Homography
@@ -85,3 +86,22 @@ def test_where_thermal_does_not_see_the_visible_is_left(fuser):
 def test_bad_input_says_what_came_and_what_was_expected(fuser, infrared, visible, told):
     with pytest.raises(InputError, match=told):
         fuser.fuse(infrared, visible)
+
+
+@pytest.mark.parametrize("backend", [name for name in ("onnxruntime", "openvino") if not available()[name]])
+def test_workers_share_the_threads_and_fuse_as_the_fuser_does(backend):
+    infrared, visible = smooth(1, 96, 128), smooth(0, 96, 128, 3)
+    shifted = Homography(np.array([1, 0, 8, 0, 1, 0, 0, 0, 1.0]))
+    with Fuser(None, backend, vividness=0.8, registration=shifted, threads=3) as fuser:
+        with fuser.workers() as workers:
+            assert [worker.backend.threads for worker in workers] == [1, 1, 1]
+            assert all(worker.scaling is fuser.scaling for worker in workers)
+            for worker in workers:
+                np.testing.assert_array_equal(worker.fuse(infrared, visible), fuser.fuse(infrared, visible))
+        for threads, of_each in ((1, [1]), (9, [2, 2, 2, 2])):
+            fuser.backend.threads = threads
+            with fuser.workers() as workers:
+                assert [worker.backend.threads for worker in workers] == of_each
+        fuser.backend.name = "torch"
+        with fuser.workers() as workers:
+            assert workers == [fuser]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ivif_core.stages import overlapped
+from ivif_core.stages import overlapped, side_by_side
 
 
 @given(st.lists(st.integers()), st.integers(1, 5), st.integers(1, 4))
@@ -69,3 +69,70 @@ def test_two_slow_stages_work_at_the_same_time():
     started = time.perf_counter()
     assert list(slowly(overlapped(slowly(iter(range(20)))))) == list(range(20))
     assert time.perf_counter() - started < 0.7  # one after the other: 0.8
+
+
+def is_even(number: int) -> bool:
+    return number % 2 == 0
+
+
+@given(st.lists(st.integers()), st.integers(1, 4))
+def test_items_worked_on_side_by_side_keep_their_order(items, count):
+    made = list(side_by_side(iter(items), is_even, [lambda number: (number, "worked on")] * count))
+    assert made == [(number, "worked on") if is_even(number) else number for number in items]
+
+
+def test_workers_work_at_the_same_time_and_each_on_one_item():
+    meeting = threading.Barrier(3)  # passed only where three are in it at once
+    busy = [threading.Lock() for _ in range(3)]
+
+    def worker(lock: threading.Lock, number: int) -> int:
+        assert lock.acquire(blocking=False)
+        meeting.wait(timeout=10)
+        lock.release()
+        return number
+
+    workers = [lambda number, lock=lock: worker(lock, number) for lock in busy]
+    assert list(side_by_side(range(9), lambda number: True, workers)) == list(range(9))
+
+
+def test_what_waits_for_the_workers_is_bounded():
+    release = threading.Event()
+    taken = []
+    items = (taken.append(number) or number for number in range(1, 40))
+    made = overlapped(side_by_side(items, is_even, [lambda number: release.wait(60) and number]), 100)
+    assert next(made) == 1
+    deadline = time.monotonic() + 10
+    while len(taken) < 6 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert taken == [1, 2, 3, 4, 5, 6]  # one item in work, one that waits, and one that would be too many
+    release.set()
+    assert [*made] == list(range(2, 40))
+
+
+def test_what_is_done_does_not_wait_for_more_work():
+    taken = []
+
+    def items() -> Iterator[int]:
+        for number in (2, *range(3, 20001, 2)):
+            taken.append(number)
+            yield number
+            time.sleep(0.001)
+
+    made = side_by_side(items(), is_even, [lambda number: -number])
+    assert next(made) == -2
+    assert len(taken) < 10000
+    made.close()
+
+
+def test_an_error_of_a_worker_comes_in_its_turn_and_leaving_early_ends_the_threads():
+    before = threading.active_count()
+    taken = []
+    with pytest.raises(ZeroDivisionError):
+        for item in side_by_side(range(-2, 100), is_even, [lambda number: 2 / number] * 2):
+            taken.append(item)
+    assert taken == [-1.0, -1]
+    made = side_by_side(range(100), is_even, [lambda number: number] * 2)
+    assert next(made) == 0
+    made.close()
+    assert threading.active_count() == before
