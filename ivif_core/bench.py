@@ -9,12 +9,13 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from ivif_core.backends import available
+from ivif_core.backends import NAMES, ON_CPU, available
+from ivif_core.bandwidth import copier, network_bytes
 from ivif_core.errors import BackendUnavailable, IvifError, ModelError
 from ivif_core.foreign_network import ForeignNetwork
 from ivif_core.fusion import Fuser
@@ -41,10 +42,13 @@ class Result:
 
     Attributes:
         first: the first call, with whatever the runtime prepares in it; not among the samples.
-        network: one sample a round, the runtime's call alone.
+        network: one sample a round, the runtime's call alone; of a GPU's with the copies to it and from it.
+        on_device: the network on the GPU without these copies; empty for backends that do not tell.
         fuser: the whole of `Fuser.fuse`: 16-bit thermal of 640×512 to intensity, onto the visible grid, network,
             colour; empty for a foreign network.
         memory_mb: peak resident memory of a process that does nothing but this case; None where it cannot be read.
+        bytes_moved: see `ivif_core.bandwidth`; 0 where that was not asked for.
+        bandwidth: of a copy on the same device, bytes a second, one sample a round.
         failure: why there are no numbers.
     """
 
@@ -52,13 +56,27 @@ class Result:
     load: float = 0.0
     first: float = 0.0
     network: list[float] = field(default_factory=list)
+    on_device: list[float] = field(default_factory=list)
     fuser: list[float] = field(default_factory=list)
+    bytes_moved: int = 0
+    bandwidth: list[float] = field(default_factory=list)
     memory_mb: float | None = None
     device: str = ""
     failure: str = ""
 
+    @property
+    def floor(self) -> float | None:
+        """ms that the network would take if only memory counted; None where it was not measured."""
+        return self.bytes_moved / float(np.median(self.bandwidth)) * 1e3 if self.bandwidth else None
+
+    @property
+    def over_floor(self) -> float | None:
+        """How many times the floor the network's median is, on the device where that is known."""
+        samples = self.on_device or self.network
+        return float(np.median(samples)) / self.floor if self.floor and samples else None
+
     def summary(self) -> dict[str, Any]:
-        """The result as plain values for JSON: medians, 5th and 95th percentiles."""
+        """The result as plain values for JSON: medians, 5th, 95th and 99th percentiles."""
         return {
             "model": self.case.model.name,
             "backend": self.case.backend,
@@ -68,18 +86,23 @@ class Result:
             "load_ms": round(self.load, 3),
             "first_ms": round(self.first, 3),
             "network_ms": quantiles(self.network),
+            "on_device_ms": quantiles(self.on_device),
             "fuser_ms": quantiles(self.fuser),
             "memory_mb": self.memory_mb,
+            "bytes_moved": self.bytes_moved or None,
+            "copy_gb_per_second": round(float(np.median(self.bandwidth)) / 1e9, 2) if self.bandwidth else None,
+            "floor_ms": None if self.floor is None else round(self.floor, 4),
+            "over_floor": None if self.over_floor is None else round(self.over_floor, 3),
             "failure": self.failure or None,
         }
 
 
 def quantiles(samples: Sequence[float]) -> dict[str, float] | None:
-    """Median, 5th and 95th percentile (linear interpolation); None of nothing."""
+    """Median, 5th, 95th and 99th percentile (linear interpolation); None of nothing."""
     if not samples:
         return None
-    p5, median, p95 = np.percentile(samples, [5, 50, 95])
-    return {"median": round(float(median), 3), "p5": round(float(p5), 3), "p95": round(float(p95), 3)}
+    values = np.percentile(samples, [50, 5, 95, 99])
+    return {name: round(float(value), 3) for name, value in zip(("median", "p5", "p95", "p99"), values, strict=True)}
 
 
 def sample_pair(size: Size) -> tuple[np.ndarray, np.ndarray]:
@@ -93,8 +116,21 @@ def sample_pair(size: Size) -> tuple[np.ndarray, np.ndarray]:
     return smooth(*THERMAL_SIZE, 1).astype(np.uint16) * 16 + 20000, smooth(*size, 3)
 
 
+class Sample(NamedTuple):
+    """Seconds of one call: the network, the whole of `Fuser.fuse`, and the network on the GPU; None: there is none."""
+
+    network: float
+    whole: float | None = None
+    on_device: float | None = None
+
+
 def run_cases(
-    cases: Sequence[Case], *, rounds: int, memory: bool = True, progress: Callable[[str], None] = lambda line: None
+    cases: Sequence[Case],
+    *,
+    rounds: int,
+    memory: bool = True,
+    floor: bool = False,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> list[Result]:
     """Measure all cases; one that cannot run carries its reason.
 
@@ -103,10 +139,12 @@ def run_cases(
     Args:
         rounds: samples of each case.
         memory: measure that too, each case in a process of its own (about a second each).
+        floor: count the bytes that each network moves, and measure the bandwidth of a copy in every round.
         progress: told what is going on.
     """
     results = [Result(case) for case in cases]
-    ready: list[tuple[Result, Callable[[], tuple[float, float | None]], Callable[[], None]]] = []
+    ready: list[tuple[Result, Callable[[], Sample], Callable[[], None]]] = []
+    copiers: dict[str, Callable[[], float]] = {}
     for result in results:
         case = result.case
         progress(f"loading {case.model.name} on {case.backend} for {case.size[0]}×{case.size[1]}")
@@ -118,6 +156,10 @@ def run_cases(
             started = time.perf_counter()
             call()
             result.first = (time.perf_counter() - started) * 1e3
+            if floor and not case.foreign:
+                result.bytes_moved = network_bytes(case.model, case.backend, case.size)
+                if device_of(case.backend) not in copiers:
+                    copiers[device_of(case.backend)] = copier(device_of(case.backend))
         except IvifError as error:
             result.failure = str(error)
             continue
@@ -125,30 +167,40 @@ def run_cases(
     try:
         for number in range(rounds):
             progress(f"round {number + 1} of {rounds}")
+            bandwidth = {device: measure() for device, measure in copiers.items()}
             for result, call, _ in ready:
-                started = time.perf_counter()
-                network, whole = call()
-                result.network.append(network * 1e3)
-                if whole is not None:
-                    result.fuser.append((time.perf_counter() - started) * 1e3)
+                sample = call()
+                result.network.append(sample.network * 1e3)
+                if sample.whole is not None:
+                    result.fuser.append(sample.whole * 1e3)
+                if sample.on_device is not None:
+                    result.on_device.append(sample.on_device * 1e3)
+                if result.bytes_moved:
+                    result.bandwidth.append(bandwidth[device_of(result.case.backend)])
     finally:
         for _, _, close in ready:
             close()
     return results
 
 
-def _load(case: Case) -> tuple[Callable[[], tuple[float, float | None]], Callable[[], None], str]:
-    """A call that gives (seconds of the network, seconds of the whole or None), a close, and the device."""
+def device_of(backend: str) -> str:
+    """Whose memory the backend works in: 'cpu' or 'cuda'."""
+    return "cuda" if backend in NAMES and backend not in ON_CPU else "cpu"
+
+
+def _load(case: Case) -> tuple[Callable[[], Sample], Callable[[], None], str]:
+    """A call, a close, and the device."""
     if case.foreign:
         network = ForeignNetwork(case.model, case.size, threads=case.threads)
-        return lambda: (network.run(), None), network.close, network.describe()
+        return lambda: Sample(network.run()), network.close, network.describe()
     infrared, visible = sample_pair(case.size)
     fuser = Fuser(case.model, case.backend, threads=case.threads)
 
-    def call() -> tuple[float, float | None]:
+    def call() -> Sample:
         started = time.perf_counter()
         fuser.fuse(infrared, visible)
-        return fuser.backend.run_seconds, time.perf_counter() - started
+        whole = time.perf_counter() - started
+        return Sample(fuser.backend.run_seconds, whole, getattr(fuser.backend, "device_seconds", None))
 
     return call, fuser.close, fuser.backend.describe()
 

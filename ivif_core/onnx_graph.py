@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,6 +78,22 @@ def fold_constants(model: ModelProto) -> ModelProto:
         else:
             known.update(zip(node.output, values, strict=True))
     return _rebuilt(model, kept, known)
+
+
+def with_shapes(model: ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> ModelProto:
+    """The model for inputs of just these shapes: all shape arithmetic is folded away."""
+    import onnx
+
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    for value in fixed.graph.input:
+        for dimension, length in zip(value.type.tensor_type.shape.dim, shapes[value.name], strict=True):
+            dimension.dim_value = length
+    for value in fixed.graph.output:  # would contradict what follows from the inputs
+        for dimension in value.type.tensor_type.shape.dim:
+            dimension.Clear()
+    del fixed.graph.value_info[:]
+    return fold_constants(fold_constants(fixed))  # the second time with the shapes that the first one made known
 
 
 def to_half(model: ModelProto, keep: Callable[[NodeProto], bool] = lambda node: False) -> ModelProto:

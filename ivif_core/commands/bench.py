@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ivif_core.bench import Result, as_json, make_cases, quantiles, run_cases
+from ivif_core.bench import Result, as_json, device_of, make_cases, quantiles, run_cases
 from ivif_core.text_files import write_text
 
 DEFAULT_SIZES = ("640x480", "1280x720", "1920x1080")
@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=_count, default=30, help="samples of each case (30)")
     parser.add_argument("--threads", type=_count, help="CPU threads (the runtime's choice)")
     parser.add_argument("--no-memory", action="store_true", help="do not measure memory, which takes a process a case")
+    parser.add_argument(
+        "--floor", action="store_true", help="compare with what memory bandwidth allows; on a GPU that is always done"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured; - is standard output")
 
 
@@ -40,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
 
-    results = run_cases(cases, rounds=args.rounds, memory=not args.no_memory, progress=progress)
+    floor = args.floor or any(device_of(case.backend) == "cuda" for case in cases)
+    results = run_cases(cases, rounds=args.rounds, memory=not args.no_memory, floor=floor, progress=progress)
     progress("")
     report = as_json(results, args.rounds, args.threads)
     if args.json and str(args.json) != "-":
@@ -54,18 +58,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Markdown: a row a case, median and 5th–95th percentile in ms."""
-    rows = [
-        ("size", "model", "backend", "network ms", "Fuser ms", "first ms", "memory MB"),
-        ("---", "---", "---", "---:", "---:", "---:", "---:"),
-    ]
+    """Markdown: a row a case; times in ms as median (5th–95th percentile; 99th)."""
+    numbers = ["network ms", "Fuser ms", "first ms", "memory MB"]
+    with_device, with_floor = any(result.on_device for result in results), any(result.bandwidth for result in results)
+    numbers += ["on the GPU ms"] * with_device + ["floor ms", "× floor"] * with_floor
+    rows = [("size", "model", "backend", *numbers), ("---", "---", "---", *["---:"] * len(numbers))]
     for result in results:
         case = result.case
         name = f"{case.model.name} (foreign)" if case.foreign else case.model.name
         cells = [result.failure] if result.failure else [_cell(result.network), _cell(result.fuser)]
         if not result.failure:
             cells += [f"{result.first:.0f}", "" if result.memory_mb is None else f"{result.memory_mb:.0f}"]
-        cells += [""] * (4 - len(cells))
+            cells += [_cell(result.on_device)] * with_device
+            if result.floor is not None and result.over_floor is not None:
+                cells += [f"{result.floor:.2f}", f"{result.over_floor:.1f}"]
+        cells += [""] * (len(numbers) - len(cells))
         rows.append((f"{case.size[0]}×{case.size[1]}", name, case.backend, *cells))
     # A long reason must not widen the columns of numbers.
     widths = [max(len(row[i]) for row in rows if len(row[i]) < 40 or i < 3) for i in range(len(rows[0]))]
@@ -89,7 +96,9 @@ def verdict(auto: dict[str, Any]) -> str:
 
 def _cell(samples: Sequence[float]) -> str:
     found = quantiles(samples)
-    return "" if found is None else f"{found['median']:.1f} ({found['p5']:.1f}–{found['p95']:.1f})"
+    if found is None:
+        return ""
+    return f"{found['median']:.2f} ({found['p5']:.2f}–{found['p95']:.2f}; {found['p99']:.2f})"
 
 
 def _size(text: str) -> tuple[int, int]:

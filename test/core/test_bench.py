@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ivif_core import bench
+from ivif_core import bandwidth, bench
 from ivif_core.backends import available
-from ivif_core.bench import Case, Result, choice_of_auto, quantiles, run_cases, sample_pair
+from ivif_core.bench import Case, Result, Sample, choice_of_auto, device_of, quantiles, run_cases, sample_pair
 from ivif_core.cli import main
 from ivif_core.commands.bench import verdict
 from ivif_core.errors import ModelError
@@ -40,7 +40,7 @@ def mean_network(path: Path, shape: list) -> Path:
 
 
 def test_quantiles_of_a_hundred_and_one_numbers():
-    assert quantiles(list(range(101))) == {"median": 50.0, "p5": 5.0, "p95": 95.0}
+    assert quantiles(list(range(101))) == {"median": 50.0, "p5": 5.0, "p95": 95.0, "p99": 99.0}
     assert quantiles([]) is None
 
 
@@ -54,7 +54,7 @@ def test_rounds_visit_every_case_before_the_next(monkeypatch):
     order = []
 
     def load(case):
-        return lambda: (order.append(case.backend), (0.001, None))[1], lambda: order.append("closed"), "device"
+        return lambda: (order.append(case.backend), Sample(0.001))[1], lambda: order.append("closed"), "device"
 
     monkeypatch.setattr(bench, "_load", load)
     cases = [Case(Path("m"), name, (64, 64)) for name in "ab"]
@@ -91,6 +91,34 @@ def test_the_command_measures_ours_and_a_foreign_network(average, tmp_path, caps
     out = capsys.readouterr().out
     assert "average.onnx (foreign)" in out and "auto takes" in out
     assert len({len(line) for line in out.splitlines() if line.startswith("|")}) == 1  # columns are aligned
+
+
+def test_the_floor_is_bytes_over_bandwidth_and_set_against_the_device_where_it_tells():
+    result = Result(Case(Path("m"), "torch", (64, 64)), bytes_moved=2_000_000, bandwidth=[1e9, 4e9, 1e9])
+    result.network = [9.0, 6.0, 6.0]
+    assert result.floor == pytest.approx(2.0) and result.over_floor == pytest.approx(3.0)
+    result.on_device = [5.0, 5.0, 7.0]
+    assert result.over_floor == pytest.approx(2.5)
+    assert result.summary()["floor_ms"] == 2.0 and result.summary()["copy_gb_per_second"] == 1.0
+    assert Result(result.case).floor is None and Result(result.case).summary()["over_floor"] is None
+    assert [device_of(name) for name in ("onnxruntime", "openvino", "torch", "onnxruntime:cuda")] == [
+        *["cpu"] * 2,
+        *["cuda"] * 2,
+    ]
+
+
+def test_the_command_sets_a_network_against_its_floor(monkeypatch, tmp_path, capsys, average):
+    monkeypatch.setattr(bandwidth, "COPY_BYTES", 1 << 20)
+    report = tmp_path / "bench.json"
+    arguments = ["--backends", "onnxruntime", "--model", str(resolve_model()), "--sizes", "64x48", "--rounds", "3"]
+    assert main(["bench", *arguments, "--onnx", str(average), "--no-memory", "--floor", "--json", str(report)]) == 0
+    ours, foreign = json.loads(report.read_text())["results"]
+    assert ours["bytes_moved"] > 3 * 64 * 48 and ours["copy_gb_per_second"] > 0.01
+    floor = ours["bytes_moved"] / ours["copy_gb_per_second"] / 1e6
+    assert ours["floor_ms"] == pytest.approx(floor, rel=0.3, abs=1e-3)
+    assert foreign["floor_ms"] is None
+    out = capsys.readouterr().out
+    assert "× floor" in out and len({len(line) for line in out.splitlines() if line.startswith("|")}) == 1
 
 
 def test_a_case_that_cannot_run_is_named_and_the_rest_is_measured(tmp_path, capsys):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -120,9 +121,35 @@ def test_on_the_gpu_with_and_without_a_graph(monkeypatch) -> None:
         for _ in range(3):
             assert np.abs(backend.infer(infrared, grey, 0.5) - expected).max() <= 1
         assert backend._graph is not None
+        assert 0 < backend.device_seconds < backend.run_seconds
     monkeypatch.setattr(TorchBackend, "_capture", lambda self: None)
     with TorchBackend(resolve_model()) as backend:
         assert np.abs(backend.infer(infrared, grey, 0.5) - expected).max() <= 1
+        assert backend.device_seconds is None
+
+
+def test_time_on_the_device_is_that_between_two_events_around_the_graph() -> None:
+    calls: list[str] = []
+
+    class Event:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def record(self) -> None:
+            calls.append(self.name)
+
+        def elapsed_time(self, end: Event) -> float:
+            assert (self.name, end.name) == ("before", "after")
+            return 2.5  # ms
+
+    with OnCpu(resolve_model()) as backend:
+        expected = backend.infer(noise(0, 40, 50), noise(1, 40, 50), 0.5)
+        assert backend.device_seconds is None
+        backend._fused = torch.from_numpy(expected.copy())[None, None]
+        backend._graph = SimpleNamespace(replay=lambda: calls.append("replay"))
+        backend._events = (Event("before"), Event("after"))
+        np.testing.assert_array_equal(backend.infer(noise(0, 40, 50), noise(1, 40, 50), 0.5), expected)
+        assert calls == ["before", "replay", "after"] and backend.device_seconds == 0.0025
 
 
 def test_looking_for_backends_without_a_gpu_imports_no_torch() -> None:
