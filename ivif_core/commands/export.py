@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with infrared/ and visible/: calibrates int8 and is compared on",
     )
     parser.add_argument("--backend", default="onnxruntime", metavar="NAME", help="that runs the variants in comparison")
-    parser.add_argument("--no-figures", action="store_true", help="compare grey levels only, which is faster")
+    parser.add_argument("--no-figures", action="store_true", help="compare luminance only, which is faster")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 def table(results: list[Parity], pairs: int, backend: str) -> str:
     """The comparison as Markdown."""
     rows = [
-        f"Against float32 on {pairs} pairs, vividness 0, 0.5 and 1, run by {backend}:",
+        f"Fused luminance against float32 on {pairs} pairs, vividness 0, 0.5 and 1, run by {backend}:",
         "",
         "| variant | largest difference | mean difference | figure that changes most | within limits |",
         "|---|---|---|---|---|",

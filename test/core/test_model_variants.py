@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from ivif_core import colour
 from ivif_core.backends import EngineOptions
 from ivif_core.backends.tensorrt_backend import TensorRtBackend
 from ivif_core.cli import main
@@ -19,7 +20,7 @@ from ivif_core.image_files import pair_by_stem, read_infrared, read_visible
 from ivif_core.model_variants import VARIANTS, write_variants
 from ivif_core.models import read_metadata, resolve_model
 from ivif_core.onnx_graph import check_for_tensorrt, fold_constants, operators, to_half
-from ivif_core.parity import compare
+from ivif_core.parity import Parity, compare
 
 
 def network(path, seed: int = 0) -> str:
@@ -148,10 +149,30 @@ def family(tmp_path_factory):
 def test_variants_agree_with_float32(family) -> None:
     source, made, pairs = family
     results = compare(source, {name: (file, "onnxruntime") for name, file in made.items()}, pairs, figures=False)
-    assert [result.variant for result in results] == ["fp16", "int8", "bgr"]
+    assert [result.variant for result in results] == ["fp16", "int8", "bgr", "bgr in colour"]
     for result in results:
         assert result.holds, result
         assert result.largest > 0  # it is not the same file
+
+
+def test_limits_are_one_level_of_luminance_and_for_int8_two_in_the_mean() -> None:
+    for variant in ("fp16", "bgr"):
+        assert Parity(variant, 1, 0.5, "", 1).holds and not Parity(variant, 2, 0.1, "", 0).holds
+    assert Parity("int8", 9, 2, "", 1).holds and not Parity("int8", 9, 2.1, "", 0).holds
+    assert not Parity("int8", 1, 1, "sharpness", 1.1).holds
+
+
+def test_differences_are_those_of_luminance(family) -> None:
+    """By hand, for one pair."""
+    source, made, pairs = family
+    results = compare(source, {"fp16": (made["fp16"], "onnxruntime")}, pairs[:1], figures=False)
+    with Fuser(source, "onnxruntime") as expected, Fuser(made["fp16"], "onnxruntime") as found:
+        differences = []
+        for vividness in (0.0, 0.5, 1.0):
+            expected.vividness = found.vividness = vividness
+            a, b = (fuser.fuse(*pairs[0], grey=True).astype(float) for fuser in (expected, found))
+            differences.append(np.abs(a - b))
+    assert results[0].largest == np.max(differences) and results[0].mean == pytest.approx(np.mean(differences))
 
 
 def test_comparison_notices_another_network(family, tmp_path) -> None:
@@ -166,10 +187,11 @@ def test_colour_variant_is_the_whole_fuser_in_the_graph(family) -> None:
     with Fuser(source, "onnxruntime") as apart, Fuser(made["bgr"], "onnxruntime") as inside:
         assert inside.backend.signature.colour and inside.backend.signature.uint8
         for infrared, visible in [*pairs, scene(9, 33, 47)]:
-            difference = np.abs(inside.fuse(infrared, visible).astype(int) - apart.fuse(infrared, visible))
-            assert difference.max() <= 3 and difference.mean() < 0.1
+            colours = [fuser.fuse(infrared, visible) for fuser in (inside, apart)]
+            assert cv2.absdiff(*colours).mean() < 0.1
+            assert cv2.absdiff(*map(colour.luminance, colours)).max() <= 3
         grey = cv2.cvtColor(pairs[0][1], cv2.COLOR_BGR2GRAY)
-        assert np.abs(inside.fuse(pairs[0][0], grey).astype(int) - apart.fuse(pairs[0][0], grey)).max() <= 3
+        assert cv2.absdiff(inside.fuse(pairs[0][0], grey), apart.fuse(pairs[0][0], grey)).max() <= 1
 
 
 def test_metadata_marks_the_precision_and_keeps_the_rest(family) -> None:
@@ -239,7 +261,7 @@ def test_command_writes_and_compares(tmp_path, capsys) -> None:
     arguments = ["export", str(tmp_path / "n.onnx"), "-o", str(tmp_path / "out")]
     assert main([*arguments, "--pairs", str(tmp_path / "pairs"), "--no-figures"]) == 0
     out = capsys.readouterr().out
-    assert "| int8 |" in out and "2 pairs" in out and "QuantizeLinear" in out
+    assert "| int8 |" in out and "luminance" in out and "2 pairs" in out and "QuantizeLinear" in out
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"n_fp16.onnx", "n_int8.onnx", "n_bgr.onnx"}
     assert logging.getLogger().level == level  # other code's warnings stay visible
     assert main(arguments) == 2
