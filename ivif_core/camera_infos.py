@@ -11,6 +11,7 @@ from ivif_core.errors import ConfigError
 from ivif_core.pairing import Source
 from ivif_core.pinhole import Camera, Pinhole
 from ivif_core.registration import Resize
+from ivif_core.stand_in import StandIn
 
 _TOPICS: dict[Source, str] = {"infrared": "thermal/camera_info", "visible": "rgb/camera_info"}
 
@@ -72,7 +73,7 @@ class CameraInfos:
         if isinstance(self._registration, Pinhole):
             self._registration.set_depth(depth)
 
-    def apply(self, infrared: np.ndarray, visible_shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+    def apply(self, infrared: np.ndarray, visible_shape: tuple[int, int]) -> tuple[np.ndarray, StandIn | None]:
         """See `ivif_core.registration.Registration`."""
         return self._registration.apply(infrared, visible_shape)
 

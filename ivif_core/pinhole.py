@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ivif_core.errors import ConfigError, InputError
-from ivif_core.registration import RemapRegistration, Size
+from ivif_core.registration import STRIPE, RemapRegistration, Size
 
 DISTORTIONS = {"plumb_bob": 5, "rational_polynomial": 8, "equidistant": 4}
 """Model -> number of coefficients, as ROS names them."""
@@ -136,8 +136,6 @@ class Pinhole(RemapRegistration):
     Pinhole cameras with a rigid motion between them (R. Hartley, A. Zisserman, Multiple View Geometry, 2nd ed., 2004).
     """
 
-    STRIPE = 16
-    """Rows worked on at a time, so that they stay in the processor's cache."""
     LIMIT = 1.2
     """Rays that lie further out than the infrared image's own corner by this factor are not projected: distortion
     polynomials fold back there, and would show the image a second time."""
@@ -192,8 +190,8 @@ class Pinhole(RemapRegistration):
                 depth = cv2.resize(depth, visible_size, interpolation=cv2.INTER_NEAREST_EXACT)
         limit = (self.LIMIT * self._reach(infrared_size)) ** 2
         positions = np.empty((2, *shape), np.float32)
-        for top in range(0, shape[0], self.STRIPE):
-            rows = slice(top, top + self.STRIPE)
+        for top in range(0, shape[0], STRIPE):
+            rows = slice(top, top + STRIPE)
             z = depth[rows]
             z = np.where((z > 0) & (z < np.inf), z, np.float32(self.distance))
             with np.errstate(over="ignore", invalid="ignore"):

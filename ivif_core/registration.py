@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ivif_core.errors import ConfigError
+from ivif_core.stand_in import StandIn
 
 Size = tuple[int, int]
 """(width, height) in pixels, as in CameraInfo."""
@@ -16,26 +17,28 @@ Size = tuple[int, int]
 FLOAT_MAPS = int(cv2.__version__.split(".")[0]) >= 5
 """OpenCV 5 remaps twice as fast with float maps as with fixed-point ones; before, it was the other way round."""
 
+STRIPE = 16
+"""Rows that tables are made of at a time, so that what is worked on stays in the processor's cache."""
+
 
 class Registration(Protocol):
     """Brings infrared intensity onto the visible grid."""
 
-    def apply(self, infrared: np.ndarray, visible_shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+    def apply(self, infrared: np.ndarray, visible_shape: tuple[int, int]) -> tuple[np.ndarray, StandIn | None]:
         """
         Args:
             infrared: uint8 h×w.
             visible_shape: (H, W) of the visible image.
 
         Returns:
-            uint8 H×W, and a uint8 mask H×W that is non-zero where the thermal camera does not see, where the
-            image is 0 (None: it sees everything).
+            uint8 H×W, and where the thermal camera does not see and the image is 0 (None: it sees everything).
         """
 
 
 class Resize:
     """Both cameras see the same field: infrared is resized."""
 
-    def apply(self, infrared: np.ndarray, visible_shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+    def apply(self, infrared: np.ndarray, visible_shape: tuple[int, int]) -> tuple[np.ndarray, StandIn | None]:
         if infrared.shape == visible_shape:
             return infrared, None
         return cv2.resize(infrared, visible_shape[::-1], interpolation=cv2.INTER_LINEAR), None
@@ -44,7 +47,7 @@ class Resize:
 class Unregistered:
     """Infrared already comes on the visible grid; another size is a mistake of the set-up, not to be hidden."""
 
-    def apply(self, infrared: np.ndarray, visible_shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+    def apply(self, infrared: np.ndarray, visible_shape: tuple[int, int]) -> tuple[np.ndarray, StandIn | None]:
         if infrared.shape != visible_shape:
             raise ConfigError(
                 f"registration none: infrared is {infrared.shape[1]}×{infrared.shape[0]}, visible "
@@ -59,33 +62,38 @@ class RemapRegistration(ABC):
     def __init__(self) -> None:
         self._key: tuple[tuple[int, int], tuple[int, int]] | None = None
         self._maps: tuple[np.ndarray, np.ndarray] | None = None
-        self._outside: np.ndarray | None = None
+        self._stand_in: StandIn | None = None
 
     @abstractmethod
     def infrared_position(self, infrared_size: Size, visible_size: Size) -> tuple[np.ndarray, np.ndarray]:
         """Float H×W: x and y in the infrared image of every visible pixel; NaN where there is none."""
 
-    def apply(self, infrared: np.ndarray, visible_shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+    def apply(self, infrared: np.ndarray, visible_shape: tuple[int, int]) -> tuple[np.ndarray, StandIn | None]:
         key = (infrared.shape, visible_shape)
         if self._maps is None or self._key != key:
             x, y = self.infrared_position(infrared.shape[::-1], visible_shape[::-1])
-            self._maps, self._outside = remap_tables(x, y, infrared.shape)
+            self._maps, self._stand_in = remap_tables(x, y, infrared.shape)
             self._key = key
-        return cv2.remap(infrared, *self._maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), self._outside
+        return cv2.remap(infrared, *self._maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), self._stand_in
 
 
 def remap_tables(
     x: np.ndarray, y: np.ndarray, infrared_shape: tuple[int, int]
-) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray | None]:
-    """The two tables for `cv2.remap`, and the mask of pixels outside the infrared image (None: there is none)."""
+) -> tuple[tuple[np.ndarray, np.ndarray], StandIn | None]:
+    """The two tables for `cv2.remap`, and what stands in outside the infrared image (None: there is no outside)."""
     height, width = infrared_shape
-    # A pixel is an area: half a pixel beyond the outermost centres is still seen, and has the outermost's value.
-    with np.errstate(invalid="ignore"):
-        inside = (x >= -0.5) & (y >= -0.5) & (x <= width - 0.5) & (y <= height - 0.5)
-    x = np.where(inside, np.clip(x, 0, width - 1), -16.0).astype(np.float32)
-    y = np.where(inside, np.clip(y, 0, height - 1), -16.0).astype(np.float32)
-    maps = (x, y) if FLOAT_MAPS else cv2.convertMaps(x, y, cv2.CV_16SC2)
-    return maps, None if inside.all() else (~inside).astype(np.uint8) * 255
+    columns, rows, inside = np.empty(x.shape, np.float32), np.empty(x.shape, np.float32), np.empty(x.shape, bool)
+    for top in range(0, len(x), STRIPE):
+        part = slice(top, top + STRIPE)
+        across, down = x[part], y[part]
+        # A pixel is an area: half a pixel beyond the outermost centres is still seen, and has the outermost's value.
+        with np.errstate(invalid="ignore"):
+            seen = (across >= -0.5) & (down >= -0.5) & (across <= width - 0.5) & (down <= height - 0.5)
+        columns[part] = np.where(seen, np.clip(across, 0, width - 1), -16.0)
+        rows[part] = np.where(seen, np.clip(down, 0, height - 1), -16.0)
+        inside[part] = seen
+    maps = (columns, rows) if FLOAT_MAPS else cv2.convertMaps(columns, rows, cv2.CV_16SC2)
+    return maps, None if inside.all() else StandIn(~inside)
 
 
 class Homography(RemapRegistration):
@@ -139,5 +147,5 @@ def rescaling(size: Size, to: Size) -> np.ndarray:
 
 def onto_visible(registration: Registration, intensity: np.ndarray, visible_y: np.ndarray) -> np.ndarray:
     """Infrared intensity (uint8 h×w) on the visible grid (uint8 H×W); outside its view the luminance stands in."""
-    registered, outside = registration.apply(intensity, visible_y.shape)
-    return registered if outside is None else cv2.copyTo(visible_y, outside, registered)
+    registered, stand_in = registration.apply(intensity, visible_y.shape)
+    return registered if stand_in is None else stand_in.fill(registered, visible_y)

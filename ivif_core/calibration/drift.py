@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ivif_core.calibration.orientation import alignment_score
+from ivif_core.stand_in import StandIn
 
 WIDTH = 320
 
@@ -34,11 +35,13 @@ class DriftWatch:
         self._first: list[float] = []
         self._recent: deque[float] = deque(maxlen=self.RECENT)
 
-    def add(self, registered: np.ndarray, visible_y: np.ndarray, outside: np.ndarray | None) -> None:
-        """Look at a pair (uint8 H×W, one grid); `outside` as `Registration.apply` gives it."""
+    def add(self, registered: np.ndarray, visible_y: np.ndarray, stand_in: StandIn | None) -> None:
+        """Look at a pair (uint8 H×W, one grid) as `Registration.apply` gives it."""
         size = (WIDTH, max(1, round(visible_y.shape[0] * WIDTH / visible_y.shape[1])))
         small = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (registered, visible_y)]
-        seen = None if outside is None else cv2.resize(outside, size, interpolation=cv2.INTER_NEAREST) == 0
+        seen = None
+        if stand_in is not None:
+            seen = cv2.resize(stand_in.outside, size, interpolation=cv2.INTER_NEAREST) == 0
         self.score = alignment_score(*small, seen)
         if len(self._first) < self.LEARN:
             self._first.append(self.score)

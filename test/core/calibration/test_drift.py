@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from ivif_core.calibration.drift import DriftWatch
+from ivif_core.stand_in import StandIn
 
 
 def scene(rng):
@@ -26,11 +27,11 @@ def test_shift_is_noticed_and_still_cameras_are_not(rng):
 
 def test_only_what_both_see_counts(rng):
     infrared, visible = scene(rng)
-    outside = np.zeros(visible.shape, np.uint8)
-    outside[:, 160:] = 255
+    outside = np.zeros(visible.shape, bool)
+    outside[:, 160:] = True
     infrared[:, 160:] = 0
     watch = DriftWatch()
-    watch.add(infrared, visible, outside)
+    watch.add(infrared, visible, StandIn(outside))
     inner = watch.score
     watch.add(infrared, visible, None)
     assert inner > 0.9 > watch.score
