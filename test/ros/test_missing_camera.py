@@ -19,11 +19,18 @@ FREEZE_AT, FREEZE_FOR, END = 0.9, 2.0, 3.8
 CLOCK_OFFSET = 0.08
 """The thermal camera stamps late by so much, s."""
 
+ON_TIME = 0.08
+"""Most that the test itself may be late in sending an image, s; the node takes a longer gap for a silent camera."""
+
 RIG = {"pairing": "nearest", "slop": 0.07, "thermal_time_offset": -CLOCK_OFFSET, "hold_thermal": 0.0}
 
 
 class Cameras:
-    """9 Hz thermal (noise in each frame, a sensor that never repeats itself) and 30 Hz RGB."""
+    """9 Hz thermal (noise in each frame, a sensor that never repeats itself) and 30 Hz RGB.
+
+    Attributes:
+        late: most that an image of the last run was sent behind its time, s.
+    """
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
@@ -44,6 +51,7 @@ class Cameras:
 
     def run(self, seconds: float, *, frozen=lambda t: False, silent=lambda t: False, jump=lambda t: 0.0) -> float:
         """Publish in real time; returns the stamp (s) of the start."""
+        self.late = 0.0
         start = self.rig.tester.get_clock().now().nanoseconds / 1e9
         events = sorted(
             [(number / 9, "thermal") for number in range(int(seconds * 9))]
@@ -51,7 +59,9 @@ class Cameras:
         )
         for at, camera in events:
             stamp = round((start + at) * SECOND)
-            time.sleep(max(0.0, start + at - self.rig.tester.get_clock().now().nanoseconds / 1e9))
+            ahead = start + at - self.rig.tester.get_clock().now().nanoseconds / 1e9
+            time.sleep(max(0.0, ahead))
+            self.late = max(self.late, -ahead)
             if camera == "rgb":
                 self.rig.rgb.publish(image(self.visible, "bgr8", stamp, "rgb"))
             elif not silent(at):
@@ -60,6 +70,15 @@ class Cameras:
                 self.rig.thermal.publish(image(self.frozen, "mono16", stamp + late, "thermal"))
         wait_for(lambda: False, 0.4)
         return start
+
+    def run_on_time(self, seconds: float, **events) -> float:
+        """`run`, again where the machine was too busy to send on time: the node then reports gaps that there were."""
+        for _ in range(8):
+            self.rig.fused.clear()
+            start = self.run(seconds, **events)
+            if self.late < ON_TIME:
+                return start
+        pytest.skip(f"this machine is too busy for cameras in real time: images were {self.late:.2f} s late")
 
 
 def stamps(messages: list, start: float) -> np.ndarray:
@@ -85,8 +104,7 @@ def test_freeze(graph, policy):
     rig = rig_for(graph, on_missing=policy)
     cameras = Cameras(rig)
     cameras.warm_up()
-    rig.fused.clear()
-    start = cameras.run(END, frozen=lambda t: FREEZE_AT <= t < FREEZE_AT + FREEZE_FOR)
+    start = cameras.run_on_time(END, frozen=lambda t: FREEZE_AT <= t < FREEZE_AT + FREEZE_FOR)
     at = stamps(rig.fused, start)
     assert (np.diff(at) > 0).all()
     within = (at > FREEZE_AT + 0.35) & (at < FREEZE_AT + FREEZE_FOR - 0.1)
@@ -110,8 +128,7 @@ def test_thermal_camera_unplugged_and_back(graph):
     rig = rig_for(graph, on_missing="visible_only")
     cameras = Cameras(rig)
     cameras.warm_up()
-    rig.fused.clear()
-    start = cameras.run(3.0, silent=lambda t: 0.8 <= t < 2)
+    start = cameras.run_on_time(3.0, silent=lambda t: 0.8 <= t < 2)
     at = stamps(rig.fused, start)
     assert (np.diff(at) > 0).all()
     assert np.count_nonzero((at > 1.15) & (at < 1.95)) >= 0.75 * 30 * 0.8
@@ -140,7 +157,7 @@ def test_rgb_camera_unplugged_thermal_goes_on(graph):
 def test_stamps_of_one_camera_jump(graph):
     rig = rig_for(graph, thermal_time_offset=0.0, slop=0.09)
     cameras = Cameras(rig)
-    start = cameras.run(3.0, jump=lambda t: -CLOCK_OFFSET + (3600.0 if t >= 1.5 else 0.0))
+    start = cameras.run_on_time(3.0, jump=lambda t: -CLOCK_OFFSET + (3600.0 if t >= 1.5 else 0.0))
     at = stamps(rig.fused, start)
     assert np.count_nonzero((at > 0.5) & (at < 1.4)) >= 0.75 * 30 * 0.9
     assert np.count_nonzero((at > 2.0) & (at < 2.8)) >= 0.75 * 30 * 0.8  # by the time of receipt
