@@ -21,6 +21,7 @@ from ivif_core.model_variants import VARIANTS, write_variants
 from ivif_core.models import read_metadata, resolve_model
 from ivif_core.onnx_graph import check_for_tensorrt, fold_constants, operators, to_half
 from ivif_core.parity import Parity, compare
+from test.standins.in_process import StandIn
 
 
 def network(path, seed: int = 0) -> str:
@@ -220,8 +221,6 @@ def test_int8_quantises_trained_convolutions_as_tensorrt_wants_it(family) -> Non
 @pytest.mark.parametrize("release", ["8.6", "11.4"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_tensorrts_stand_in_runs_every_variant(family, variant, release, tmp_path, monkeypatch) -> None:
-    from test.core.test_tensorrt_backend import StandIn
-
     source, made, pairs = family
     standin = StandIn(release, monkeypatch)
     precision = "int8" if variant == "int8" else "fp16"

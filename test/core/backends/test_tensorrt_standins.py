@@ -20,7 +20,7 @@ from test.core.test_backends import noise, write_model
 from test.standins import install
 from test.standins.tensorrt_module import NAMES, RELEASES
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 MODULES = ("engine_cache", "cuda", "tensorrt_builder", "tensorrt_backend")  # in the order of their imports
 
 
@@ -216,3 +216,12 @@ def test_every_name_exists_in_the_real_lean_runtime(folder: str) -> None:
 def _order(version: str) -> tuple[int, int]:
     major, minor = version.split(".")[:2]
     return int(major), int(minor)
+
+
+def test_names_agree_with_the_tables_of_the_real_bindings(shared) -> None:
+    folder = shared / "facts" / "tensorrt_api"
+    for release in RELEASES:
+        table = json.loads((folder / f"{release}.json").read_text())
+        for kind, names in NAMES.items():
+            for name, releases in names.items():
+                assert (name in table.get(kind, [])) == (release in releases.split()), f"{release}: {kind}.{name}"
