@@ -33,6 +33,9 @@ LEVELS: tuple[tuple[int, int, int], ...] = (
     (640, 5, 96),
 )
 """(width of the visible grid, reach of a shift, side of a patch), px."""
+NARROW = 0.6
+"""Where the thermal view is a smaller share of the visible one, it is looked for on a grid finer by as much, and then
+only the part of the visible image around it is matched."""
 SIMILAR_LEVELS = 3
 """So many levels settle position, scale and rotation before the asked model is fitted."""
 
@@ -77,12 +80,15 @@ def calibrate(
     if len(sizes) != 1:
         raise InputError(f"calibration: expected pairs of one camera pair and one size, got {sorted(sizes) or 'none'}")
     matrix = _coarse(pairs, scales, rotation, shift)
-    residual = float("nan")
+    left, top, around = _around_the_view(pairs, matrix)
+    move = np.array([[1, 0, left], [0, 1, top], [0, 0, 1.0]])
+    residual, matrix = float("nan"), np.linalg.inv(move) @ matrix
     for number, (width, reach, side) in enumerate(LEVELS):
         matrix, residual = _refine(
-            pairs, matrix, width, reach, side, "similarity" if number < SIMILAR_LEVELS else model
+            around, matrix, width, reach, side, "similarity" if number < SIMILAR_LEVELS else model
         )
     infrared, visible = pairs[0]
+    matrix = move @ matrix
     resize = rescaling(infrared.shape[::-1], visible.shape[::-1])
     return Found(matrix, residual, mean_score(pairs, matrix), mean_score(pairs, resize))
 
@@ -101,7 +107,8 @@ def mean_score(pairs: Sequence[Pair], matrix: np.ndarray, width: int = 512) -> f
 def _coarse(pairs: Sequence[Pair], scales: tuple[float, float], rotation: float, shift: float) -> np.ndarray:
     """The similarity, infrared -> visible pixels, whose correlation over all pairs is highest."""
     infrared_size, visible_size = pairs[0][0].shape[::-1], pairs[0][1].shape[::-1]
-    width, height = size = _size(pairs[0][1], COARSE_WIDTH)
+    finer = max(1.0, NARROW / float(np.sqrt(scales[0] * scales[1])))
+    width, height = size = _size(pairs[0][1], round(COARSE_WIDTH * finer))
     pad_x, pad_y = round(shift * width) + 1, round(shift * height) + 1
     areas = []
     for _, visible in pairs:
@@ -125,6 +132,19 @@ def _coarse(pairs: Sequence[Pair], scales: tuple[float, float], rotation: float,
     if found is None or best <= 0:
         raise InputError("calibration: the pairs have no edges in common; take scenes with more structure")
     return found / found[2, 2]
+
+
+def _around_the_view(pairs: Sequence[Pair], matrix: np.ndarray) -> tuple[int, int, list[Pair]]:
+    """Left and top of a part of the visible image in which the thermal view is not narrow; the pairs cut to it."""
+    (height, width), (tall, wide) = pairs[0][0].shape, pairs[0][1].shape
+    share = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2])))) * width / wide
+    if share >= NARROW:
+        return 0, 0, list(pairs)
+    size = np.ceil(np.array([wide, tall]) * share / NARROW).astype(int)
+    middle = transform(matrix, np.array([[(width - 1) / 2, (height - 1) / 2]]))[0]
+    left, top = (int(value) for value in np.clip(np.rint(middle - size / 2), 0, (wide, tall) - size))
+    part = np.s_[top : top + size[1], left : left + size[0]]
+    return left, top, [(infrared, visible[part]) for infrared, visible in pairs]
 
 
 def _likeness(area: np.ndarray, warped: np.ndarray, seen: np.ndarray, inside: np.ndarray) -> np.ndarray:

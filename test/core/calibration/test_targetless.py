@@ -47,6 +47,15 @@ def test_known_rig_is_found(rng, truth):
     assert found.score == pytest.approx(mean_score(pairs, truth), abs=0.03)
 
 
+@pytest.mark.parametrize("truth", [rig(1.5, 0.5, 60, 20), rig(-1, 0.4, -150, -60)])
+def test_a_narrow_thermal_lens_is_found_in_one_pair(rng, truth):
+    share = np.hypot(*truth[:2, 0]) * INFRARED_SIZE[0] / VISIBLE_SIZE[0]
+    found = calibrate([pair(rng, truth)], scales=(0.9 * share, 1.1 * share))
+    grid = np.stack(np.meshgrid(np.linspace(0, 319, 7), np.linspace(0, 255, 7)), axis=-1).reshape(-1, 2)
+    error = np.hypot(*(transform(found.matrix, grid) - transform(truth, grid)).T)
+    assert np.median(error) < 0.5 and error.max() < 1.0
+
+
 def test_field_is_blind_to_the_sign_of_contrast(rng):
     image = cv2.GaussianBlur(rng.integers(0, 256, (60, 80), np.uint8), (0, 0), 3)
     np.testing.assert_allclose(orientation_field(255 - image), orientation_field(image), atol=1e-4)
