@@ -18,7 +18,8 @@ from ivif_core.backends import EngineOptions
 from ivif_core.backends.cuda import why_no_driver
 from test.core.test_backends import noise, write_model
 from test.standins import install
-from test.standins.tensorrt_module import NAMES, RELEASES
+from test.standins.tensorrt_module import RELEASES
+from test.standins.tensorrt_release import NAMES
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODULES = ("engine_cache", "cuda", "tensorrt_builder", "tensorrt_backend")  # in the order of their imports
