@@ -24,7 +24,9 @@ OPSET = 17
 
 
 def export_student(student: Student, folder: str | Path, *, recipe: str, name: str = "student") -> list[Path]:
-    """Write `<name>.onnx` (float32) and `<name>_uint8.onnx` (8 bits in and out, the same network).
+    """Write `<name>.onnx` (float32), `<name>_uint8.onnx` (8 bits in and out) and `<name>_maps.onnx` (for CPUs).
+
+    All three are one network, see `ivif_core.models`.
 
     Args:
         student: a trained student.
@@ -32,57 +34,67 @@ def export_student(student: Student, folder: str | Path, *, recipe: str, name: s
         recipe: text of the recipe; its hash goes into the files.
 
     Returns:
-        The two paths.
+        The three paths.
 
     Raises:
         ModelError: the network does not export, or gives NaN.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    weights = b"".join(value.detach().cpu().numpy().tobytes() for value in student.state_dict().values())
     metadata = {
         "ivif.version": __version__,
         "ivif.stride": str(student.stride),
         "ivif.receptive_field": str(student.receptive_field),
         "ivif.recipe_sha256": hashlib.sha256(recipe.encode()).hexdigest(),
+        "ivif.weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
     written = []
-    for suffix, eight_bit in (("", False), ("_uint8", True)):
-        content = _with_metadata(_to_onnx(student, eight_bit), metadata)
+    for suffix, exported in (("", _float), ("_uint8", _eight_bit), ("_maps", _maps)):
+        form = {"ivif.form": "maps"} if exported is _maps else {}
+        content = _with_metadata(_to_onnx(*exported(student.cpu().eval())), metadata | form)
         written.append(folder / f"{name}{suffix}.onnx")
         _write(written[-1], content)
     return written
 
 
-def _to_onnx(student: Student, eight_bit: bool) -> bytes:
+def _to_onnx(network: nn.Module, inputs: dict[str, Tensor], output: str) -> bytes:
     import torch
 
-    # A size that is no multiple of the stride, so that padding and cropping are traced.
-    pair = [torch.rand(1, 1, 67, 70) for _ in range(2)]
-    network: nn.Module = student.cpu().eval()
-    if eight_bit:
-        network, pair = _eight_bit(network), [(255 * image).to(torch.uint8) for image in pair]
-    axes = {key: {0: "N", 2: "H", 3: "W"} for key in ("infrared", "visible", "fused")}
-    buffer = io.BytesIO()
-    arguments = (*pair, torch.tensor([0.5]))
+    arguments = (*inputs.values(), torch.tensor([0.5]))
     with torch.no_grad():
         if not torch.isfinite(network(*arguments).float()).all():
             raise ModelError("export: the student gives NaN or infinity; its weights are broken")
+    buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracing exporter is announced as the older one; it keeps the graph small
         torch.onnx.export(
             network,
             arguments,
             buffer,
-            input_names=["infrared", "visible", "vividness"],
-            output_names=["fused"],
-            dynamic_axes=axes,
+            input_names=[*inputs, "vividness"],
+            output_names=[output],
+            dynamic_axes={key: {0: "N", 2: "H", 3: "W"} for key in (*inputs, output)},
             opset_version=OPSET,
             dynamo=False,
         )
     return buffer.getvalue()
 
 
-def _eight_bit(student: nn.Module) -> nn.Module:
+def _float(student: Student) -> tuple[nn.Module, dict[str, Tensor], str]:
+    import torch
+
+    # A size that is no multiple of the stride, so that padding and cropping are traced.
+    return student, {name: torch.rand(1, 1, 67, 70) for name in ("infrared", "visible")}, "fused"
+
+
+def _maps(student: Student) -> tuple[nn.Module, dict[str, Tensor], str]:
+    import torch
+
+    return student.maps, {"statistics": torch.rand(1, 24, 9, 10)}, "maps"
+
+
+def _eight_bit(student: Student) -> tuple[nn.Module, dict[str, Tensor], str]:
     """The student between 8-bit images."""
     import torch
 
@@ -93,7 +105,8 @@ def _eight_bit(student: nn.Module) -> nn.Module:
 
     network = EightBit()
     network.student = student
-    return network.eval()
+    _, pair, output = _float(student)
+    return network.eval(), {name: (255 * image).to(torch.uint8) for name, image in pair.items()}, output
 
 
 def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:

@@ -41,8 +41,9 @@ def write_variants(
 
     Args:
         model: the float32 file; its name without `.onnx` is the stem.
-        variants: fp16: uint8 luminance in and out, float16 inside. int8: the same with the trained convolutions in 8
-            bits. bgr: uint8 N×H×W×3 visible and fused, float16 inside, luminance and recomposition in the graph.
+        variants: fp16: uint8 luminance in and out, float16 inside. int8: the same with the trained convolutions but
+            the last in 8 bits. bgr: uint8 N×H×W×3 visible and fused, float16 inside, luminance and recomposition in the
+            graph.
         calibration: pairs from which int8 takes its ranges.
 
     Returns:
@@ -245,6 +246,8 @@ def _quantised(model: ModelProto, calibration: Iterable[Pair]) -> ModelProto:
     convolutions = [node.name for node in model.graph.node if node.op_type == "Conv" and len(node.input) == 3]
     if not convolutions:
         raise ModelError("int8: the model has no trained convolution to quantise")
+    # The last one gives the coefficients themselves, whose rounding would be seen all over the image.
+    convolutions = convolutions[:-1] or convolutions
     with tempfile.TemporaryDirectory() as folder, _quiet_root_logger():
         target = Path(folder) / "quantised.onnx"
         quantize_static(

@@ -76,7 +76,7 @@ class Pipeline:
         """Backend and model, for logs and diagnostics."""
         backend = self._fuser.backend
         version = backend.metadata.get("ivif.version", "of unknown version")
-        facts = {"backend": backend.describe(), "model": f"{self._fuser.model.name} {version}"}
+        facts = {"backend": backend.describe(), "model": f"{backend.file.name} {version}"}
         if self._drift is not None and self._drift.score is not None:
             facts["alignment score"] = f"{self._drift.score:.3f}"
         return facts

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+# torch's threads wait for each other at every small operation, which on a busy machine takes seconds.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("shared_machine", deadline=None)  # a busy machine is no failure
 settings.load_profile("shared_machine")
 

@@ -51,6 +51,7 @@ def distill_student(recipe: StudentRecipe) -> list[Path]:
     training, _ = split(open_pairs(recipe, fabric, recipe.teacher or None), recipe.validation_share)
     crops = Crops(training, recipe.crop)
 
+    skeleton = fabric.to_device(Student(recipe.channels, recipe.dilations))  # an untrained student corrects nothing
     student = Student(recipe.channels, recipe.dilations).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(student.parameters(), recipe.rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=recipe.steps, pct_start=0.05)
@@ -74,8 +75,10 @@ def distill_student(recipe: StudentRecipe) -> list[Path]:
         scene = relight(batch["infrared"], batch["visible"], recipe.degradation)
         seen = worsen(*scene, recipe.degradation)
         faithful, vivid, overflow = both_ends(student, *seen)
-        faithful_part, parts = faithful_loss(faithful, *scene, recipe.faithful)
-        vivid_part, vivid_parts = vivid_loss(vivid, faithful, *scene, batch.get("teacher"), recipe.vivid)
+        with torch.no_grad():
+            anchors = both_ends(skeleton, *scene)
+        faithful_part, parts = faithful_loss(faithful, *scene, anchors[0], recipe.faithful)
+        vivid_part, vivid_parts = vivid_loss(vivid, faithful, *scene, anchors[1], batch.get("teacher"), recipe.vivid)
         loss = faithful_part + vivid_part + recipe.overflow * overflow
         parts = {"overflow": overflow, **prefixed("faithful", parts), **prefixed("vivid", vivid_parts)}
 

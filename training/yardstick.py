@@ -1,5 +1,5 @@
 """The yardstick for latency: five plain 3×3 convolutions with 16 channels at full resolution, about the time of the
-smallest published fusion network. `ivif bench --onnx` times it beside the student."""
+smallest published fusion network. `ivif bench --onnx` times it beside the student too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import argparse
 import statistics
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ import onnxruntime
 import torch
 from torch import nn
 
+from ivif_core import backends
 from ivif_core.models import resolve_model
 
 SIZES = ((480, 640), (720, 1280), (1080, 1920))
@@ -45,34 +47,32 @@ def write_yardstick(path: str | Path) -> Path:
 
 
 def compare(models: Sequence[Path], repeats: int = 15) -> None:
-    """Print medians in ms and ratios to the yardstick; ONNX Runtime, 2 threads, the networks taking turns."""
+    """Print medians in ms and ratios to the yardstick; ONNX Runtime, 2 threads, the networks taking turns.
+
+    The yardstick is its runtime's call alone, a student everything from 8-bit luminance to 8-bit luminance.
+    """
     with TemporaryDirectory() as folder:
-        paths = [write_yardstick(Path(folder) / "yardstick.onnx"), *models]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = 2, 1
-        sessions = [onnxruntime.InferenceSession(str(path), options) for path in paths]
-    for height, width in SIZES:
-        feeds = [{i.name: _filled(i, height, width) for i in session.get_inputs()} for session in sessions]
-        times: list[list[float]] = [[] for _ in sessions]
-        for turn in range(repeats + 2):
-            for session, feed, series in zip(sessions, feeds, times, strict=True):
-                start = time.perf_counter()
-                session.run(None, feed)
-                if turn >= 2:  # the first ones allocate
-                    series.append(1e3 * (time.perf_counter() - start))
-        medians = [statistics.median(series) for series in times]
-        for path, median in zip(paths, medians, strict=True):
-            print(f"{width}×{height} {path.name:24} {median:8.1f} ms  {median / medians[0]:.2f} of the yardstick")
-
-
-def _filled(tensor: onnxruntime.NodeArg, height: int, width: int) -> np.ndarray:
-    if tensor.name == "vividness":
-        return np.array([0.5], np.float32)
+        yardstick = onnxruntime.InferenceSession(str(write_yardstick(Path(folder) / "yardstick.onnx")), options)
+    students = [backends.create("onnxruntime", model, threads=2) for model in models]
     random = np.random.default_rng(0)
-    channels = 2 if tensor.name == "sources" else 1
-    if tensor.type == "tensor(uint8)":
-        return random.integers(0, 256, (1, channels, height, width), dtype=np.uint8)
-    return random.random((1, channels, height, width), dtype=np.float32)
+    for height, width in SIZES:
+        sources = random.random((1, 2, height, width), dtype=np.float32)
+        infrared, visible = random.integers(0, 256, (2, height, width), dtype=np.uint8)
+        calls: dict[str, Callable[[], object]] = {"yardstick": partial(yardstick.run, None, {"sources": sources})}
+        calls |= {student.file.name: partial(student.infer, infrared, visible, 0.5) for student in students}
+        times: dict[str, list[float]] = {name: [] for name in calls}
+        for turn in range(repeats + 2):
+            for name, call in calls.items():
+                start = time.perf_counter()
+                call()
+                if turn >= 2:  # the first ones allocate
+                    times[name].append(1e3 * (time.perf_counter() - start))
+        medians = {name: statistics.median(series) for name, series in times.items()}
+        for name, median in medians.items():
+            ratio = median / medians["yardstick"]
+            print(f"{width}×{height} {name:24} {median:8.1f} ms  {ratio:.2f} of the yardstick")
 
 
 def main() -> None:

@@ -14,7 +14,8 @@ import numpy as np
 
 from ivif_core.backends.engine_options import EngineOptions
 from ivif_core.errors import InputError, IvifError, ModelError
-from ivif_core.models import read_metadata
+from ivif_core.models import maps_form, read_metadata
+from ivif_core.skeleton import Skeleton, statistics
 
 MINIMUM_SIDE = 32
 
@@ -27,17 +28,20 @@ class Signature:
         uint8: images are uint8 0..255 in and out; otherwise float32 in [0, 1].
         vividness: the model has the run-time input `vividness`.
         colour: `visible` and `fused` are N×H×W×3 BGR with recomposition inside; otherwise N×1×H×W luminance.
+        maps: the model takes statistics of the sources and gives maps, see `ivif_core.skeleton`.
     """
 
     uint8: bool
     vividness: bool
     colour: bool = False
+    maps: bool = False
 
 
 class Backend(ABC):
     """A runtime that maps (infrared, visible) luminance to fused luminance with one ONNX model.
 
-    `run_seconds` is the time that the runtime itself took at the last `infer`.
+    `run_seconds` is the time that the last `infer` took for the fusion itself: the runtime, and where its model gives
+    maps, what is done with them. `file` is the form of the model that is really loaded.
 
     Use it as a context manager, or call `open` and `close`; both may be called twice. Not thread-safe: one caller at
     a time.
@@ -46,6 +50,8 @@ class Backend(ABC):
     name: ClassVar[str]
     requirement: ClassVar[str]
     """What to install to have this backend, as the error says it."""
+    takes_maps: ClassVar[bool] = False
+    """Whether the form for CPUs, `student_maps.onnx`, is taken where it lies beside `student_uint8.onnx`."""
 
     def __init__(self, model: str | Path, *, threads: int | None = None, engine: EngineOptions | None = None) -> None:
         """
@@ -54,12 +60,13 @@ class Backend(ABC):
             threads: CPU threads; None leaves the choice to the runtime.
             engine: GPU, precision and sizes for the backends that build an engine; None: the defaults.
         """
-        self.model = Path(model)
+        self.model = self.file = Path(model)
         self.threads = threads
         self.engine = engine or EngineOptions()
         self.metadata: dict[str, str] = {}
         self.signature = Signature(uint8=False, vividness=False)
         self.run_seconds = 0.0
+        self._skeleton: Skeleton | None = None
         self._is_open = False
 
     @classmethod
@@ -97,12 +104,19 @@ class Backend(ABC):
         if self._is_open:
             return self
         self.metadata = read_metadata(self.model)
+        if self.takes_maps:
+            self.file = maps_form(self.model)
+        elif self.metadata.get("ivif.form") == "maps":
+            raise ModelError(
+                f"{self.name} takes a whole network, and {self.model.name} is the form for CPUs; "
+                "give the one with _uint8 in its name"
+            )
         try:
             self.signature = self._open()
         except IvifError:
             raise
         except Exception as error:  # runtimes raise their own, undocumented types here
-            raise ModelError(f"{self.name} cannot load {self.model}: {error}") from error
+            raise ModelError(f"{self.name} cannot load {self.file}: {error}") from error
         self._is_open = True
         return self
 
@@ -135,11 +149,26 @@ class Backend(ABC):
             InputError: wrong type, shape, size or vividness.
         """
         self.open()
+        self._check(infrared, visible, vividness)
+        if self.signature.maps:
+            return self._infer_by_maps(infrared, visible, vividness)
         feeds = self._feeds(infrared, visible, vividness)
         started = time.perf_counter()
         fused = self._run(feeds)
         self.run_seconds = time.perf_counter() - started
         return self._image(fused)
+
+    def _infer_by_maps(self, infrared: np.ndarray, visible: np.ndarray, vividness: float) -> np.ndarray:
+        started = time.perf_counter()
+        feeds = {"statistics": np.concatenate([statistics(infrared), statistics(visible)])[None]}
+        if self.signature.vividness:
+            feeds["vividness"] = np.array([vividness], np.float32)
+        maps = self._run(feeds)[0]
+        if self._skeleton is None or self._skeleton.shape != visible.shape:
+            self._skeleton = Skeleton(visible.shape)
+        fused = self._skeleton.apply(infrared, visible, maps)
+        self.run_seconds = time.perf_counter() - started
+        return fused
 
     def infer_many(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]], vividness: float) -> Iterator[np.ndarray]:
         """Fuse a sequence of pairs in order, as fast as the runtime can rather than each as soon as possible.
@@ -149,14 +178,22 @@ class Backend(ABC):
         Args, Yields and Raises: as `infer`.
         """
         self.open()
-        yield from map(self._image, self._run_many(self._feeds(*pair, vividness) for pair in pairs))
+        if self.signature.maps:
+            yield from (self.infer(*pair, vividness) for pair in pairs)
+            return
+
+        def feeds() -> Iterator[dict[str, np.ndarray]]:
+            for pair in pairs:
+                self._check(*pair, vividness)
+                yield self._feeds(*pair, vividness)
+
+        yield from map(self._image, self._run_many(feeds()))
 
     def _run_many(self, feeds: Iterable[dict[str, np.ndarray]]) -> Iterator[np.ndarray]:
         """`_run` over a sequence; a runtime that can overlap the work on two of them does it here."""
         return map(self._run, feeds)
 
     def _feeds(self, infrared: np.ndarray, visible: np.ndarray, vividness: float) -> dict[str, np.ndarray]:
-        self._check(infrared, visible, vividness)
         signature = self.signature
         feeds = {
             "infrared": infrared[None, None],
@@ -199,9 +236,10 @@ def signature_from_io(inputs: dict[str, tuple[str, int | None]], outputs: list[s
     Raises:
         ModelError: the names or types are not the contract's.
     """
-    missing = {"infrared", "visible"} - inputs.keys()
-    extra = inputs.keys() - {"infrared", "visible", "vividness"}
-    if missing or extra or outputs != ["fused"]:
+    names = inputs.keys() - {"vividness"}
+    if names == {"statistics"} and outputs == ["maps"]:
+        return Signature(uint8=False, vividness="vividness" in inputs, maps=True)
+    if names != {"infrared", "visible"} or outputs != ["fused"]:
         raise ModelError(
             f"expected inputs infrared, visible and optionally vividness, and the output fused; "
             f"got inputs {sorted(inputs)} and outputs {sorted(outputs)}"

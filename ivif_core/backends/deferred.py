@@ -51,6 +51,7 @@ class DeferredBackend(Backend):
 
     def _open(self) -> Signature:
         self._current = self._fallback.open()
+        self.file = self._current.file
         self._state = "an engine is built"
         self._ready = threading.Event()
         self._closing = threading.Event()
@@ -96,7 +97,7 @@ class DeferredBackend(Backend):
             self._ready.clear()
             self._current.close()
             self._current = self._wanted
-            self.signature = self._wanted.signature
+            self.signature, self.file = self._wanted.signature, self._wanted.file
             _LOG.warning("from now on with %s", self._wanted.describe())
 
     def _prepare(self) -> None:

@@ -58,7 +58,7 @@ class OnnxInTorch(torch.nn.Module):
             else:  # pads, axes and sizes are read on the host
                 self._constants[value.name] = tensor
         self._nodes = [
-            (_OPERATORS[n.op_type], {a.name: helper.get_attribute_value(a) for a in n.attribute}, n.input, n.output[0])
+            (_OPERATORS[n.op_type], {a.name: helper.get_attribute_value(a) for a in n.attribute}, n.input, n.output)
             for n in model.graph.node
         ]
         self._last_use = _last_uses(model.graph.node)
@@ -68,8 +68,9 @@ class OnnxInTorch(torch.nn.Module):
         """`fused` for inputs of the shapes that the model was made for."""
         values: dict[str, Any] = {**self._constants, **feeds, "": None}
         values |= {name: getattr(self, buffer) for name, buffer in self._names.items()}
-        for index, (function, attributes, inputs, output) in enumerate(self._nodes):
-            values[output] = function(attributes, *(values[name] for name in inputs))
+        for index, (function, attributes, inputs, outputs) in enumerate(self._nodes):
+            result = function(attributes, *(values[name] for name in inputs))
+            values.update(zip(outputs, [result] if len(outputs) == 1 else result, strict=True))
             for name in self._last_use.get(index, ()):
                 del values[name]
         return values["fused"]
@@ -77,7 +78,7 @@ class OnnxInTorch(torch.nn.Module):
 
 def _last_uses(nodes: Any) -> dict[int, list[str]]:
     """Node -> intermediate tensors that are not needed after it."""
-    made = {node.output[0] for node in nodes} - {"fused"}
+    made = {name for node in nodes for name in node.output} - {"fused"}
     last: dict[str, int] = {name: index for index, node in enumerate(nodes) for name in node.input if name in made}
     uses: dict[int, list[str]] = {}
     for name, index in last.items():
@@ -134,6 +135,18 @@ def _depth_to_space(attributes: dict[str, Any], image: Tensor) -> Tensor:
     return rows.reshape(n, c // block**2, h * block, w * block)
 
 
+def _split(attributes: dict[str, Any], image: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
+    return torch.split(image, sizes.tolist(), dim=attributes.get("axis", 0))
+
+
+def _resize(attributes: dict[str, Any], image: Tensor, roi: Tensor | None, scales: Tensor) -> Tensor:
+    known = attributes.get("coordinate_transformation_mode", b"half_pixel") in (b"half_pixel", b"pytorch_half_pixel")
+    if attributes.get("mode") != b"linear" or not known:
+        raise ModelError("torch backend: Resize is supported as linear, by scales, with half-pixel centres only")
+    factors = [float(scale) for scale in scales.tolist()[2:]]
+    return functional.interpolate(image, scale_factor=factors, mode="bilinear", align_corners=False)
+
+
 def _unsqueeze(attributes: dict[str, Any], image: Tensor, axes: Tensor) -> Tensor:
     for axis in sorted(axes.tolist()):
         image = image.unsqueeze(axis)
@@ -149,6 +162,7 @@ def _reduce(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 _OPERATORS: dict[str, Callable[..., Tensor]] = {
+    "Abs": lambda a, x: torch.abs(x),
     "Add": lambda a, x, y: x + y,
     "AveragePool": lambda a, x: functional.avg_pool2d(x, a["kernel_shape"], a.get("strides", 1)),
     "Cast": lambda a, x: x.to(_DTYPES[a["to"]]),
@@ -169,9 +183,11 @@ _OPERATORS: dict[str, Callable[..., Tensor]] = {
     "ReduceMean": _reduce(torch.mean),
     "Relu": lambda a, x: torch.relu(x),
     "Reshape": lambda a, x, shape: x.reshape([x.shape[i] if n == 0 else n for i, n in enumerate(shape.tolist())]),
+    "Resize": _resize,
     "Round": lambda a, x: torch.round(x),
     "Sigmoid": lambda a, x: torch.sigmoid(x),
     "Slice": _slice,
+    "Split": _split,
     "Sub": lambda a, x, y: x - y,
     "Tanh": lambda a, x: torch.tanh(x),
     "Transpose": lambda a, x: x.permute(a["perm"]),

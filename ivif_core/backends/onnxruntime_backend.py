@@ -19,6 +19,7 @@ class OnnxRuntimeBackend(Backend):
 
     name: ClassVar[str] = "onnxruntime"
     requirement: ClassVar[str] = "pip install onnxruntime"
+    takes_maps: ClassVar[bool] = True
     provider: ClassVar[str] = "CPUExecutionProvider"
 
     @classmethod
@@ -34,7 +35,7 @@ class OnnxRuntimeBackend(Backend):
         # Spinning workers would take the cores that the node needs for receiving the next images.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers = [(self.provider, self._provider_options())]
-        self._session: Any = ort.InferenceSession(str(self.model), options, providers=providers)
+        self._session: Any = ort.InferenceSession(str(self.file), options, providers=providers)
         if self.provider not in self._session.get_providers():
             # ONNX Runtime falls back to the CPU without an error.
             raise BackendUnavailable(
@@ -52,7 +53,7 @@ class OnnxRuntimeBackend(Backend):
         return {}
 
     def _run(self, feeds: dict[str, np.ndarray]) -> np.ndarray:
-        return self._session.run(["fused"], feeds)[0]
+        return self._session.run(None, feeds)[0]
 
     def _close(self) -> None:
         del self._session

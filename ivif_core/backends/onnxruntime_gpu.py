@@ -14,6 +14,7 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
 
     name: ClassVar[str] = "onnxruntime:cuda"
     requirement: ClassVar[str] = "an NVIDIA GPU, and pip install onnxruntime-gpu in place of onnxruntime"
+    takes_maps: ClassVar[bool] = False
     provider: ClassVar[str] = "CUDAExecutionProvider"
 
     @classmethod

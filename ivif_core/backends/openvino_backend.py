@@ -9,6 +9,7 @@ import numpy as np
 
 from ivif_core.backends.base import Backend, Signature, signature_from_io
 
+_NAMES = ("infrared", "visible", "vividness", "fused", "statistics", "maps")
 _ELEMENT_TYPES = {"u8": "uint8", "f32": "float32"}
 
 
@@ -20,6 +21,7 @@ class OpenVinoBackend(Backend):
 
     name: ClassVar[str] = "openvino"
     requirement: ClassVar[str] = "pip install 'ivif_ros[openvino]'"
+    takes_maps: ClassVar[bool] = True
 
     @classmethod
     def why_unavailable(cls) -> str | None:
@@ -31,7 +33,7 @@ class OpenVinoBackend(Backend):
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if self.threads:
             settings["INFERENCE_NUM_THREADS"] = self.threads
-        compiled = openvino.Core().compile_model(str(self.model), "CPU", settings)
+        compiled = openvino.Core().compile_model(str(self.file), "CPU", settings)
         self._request: Any = compiled.create_infer_request()
         return signature_from_io(
             {_name(port): (_element(port), _last_axis(port)) for port in compiled.inputs},
@@ -53,7 +55,7 @@ class OpenVinoBackend(Backend):
 def _name(port: Any) -> str:
     """The contract's name where the port has it: a port bears several names after graph optimisation."""
     names = port.get_names()
-    return next((name for name in ("infrared", "visible", "vividness", "fused") if name in names), port.get_any_name())
+    return next((name for name in _NAMES if name in names), port.get_any_name())
 
 
 def _element(port: Any) -> str:

@@ -23,7 +23,7 @@ class Degradation:
     """
 
     darken: float = 0.5
-    darkest: float = 0.12
+    darkest: float = 0.05
     flatten: float = 0.4
     glare: float = 0.3
     blur: float = 0.08
@@ -46,7 +46,7 @@ def relight(infrared: Tensor, visible: Tensor, recipe: Degradation) -> tuple[Ten
     """
     count = infrared.shape[0]
     exposure = torch.exp(_uniform(count) * torch.log(torch.tensor(recipe.darkest)))
-    gamma = torch.exp(0.4 * (2 * _uniform(count) - 1))
+    gamma = torch.exp(1.5 * _uniform(count) - 0.4)  # over 1: dark streets in which lamps stay bright
     dark = (visible.clamp_min(1e-4) ** gamma.to(visible)) * exposure.to(visible)
     visible = torch.where(_chosen(count, recipe.darken, visible), dark, visible)
     contrast, level = 0.25 + 0.75 * _uniform(count), (2 * _uniform(count) - 1).relu()

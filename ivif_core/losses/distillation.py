@@ -20,10 +20,10 @@ from ivif_core.losses import structure
 class FaithfulWeights:
     """Weights of the faithful end; `noise_gain` and `glare_share` are the guards' limits."""
 
-    edges: float = 6.0
+    edges: float = 8.0
     information: float = 3.0
-    differences: float = 4.0
-    intensity: float = 4.0
+    differences: float = 6.0
+    anchor: float = 100.0
     overshoot: float = 200.0
     noise: float = 0.005
     noise_gain: float = 1.05
@@ -33,19 +33,23 @@ class FaithfulWeights:
 
 @dataclass(frozen=True, kw_only=True)
 class VividWeights:
-    """Weights of the vivid end. `deviation` and `entropy` are asked for up to `deviation_goal` and `entropy_goal`."""
+    """Weights of the vivid end. `deviation` and `entropy` are asked for up to `deviation_goal` and `entropy_goal`,
+    `clarity` up to `clarity_gain` times the stronger source's gradients."""
 
     similarity: float = 2.0
     teacher_edges: float = 2.0
     teacher_pixels: float = 3.0
-    edges: float = 6.0
-    information: float = 3.5
-    differences: float = 1.0
-    deviation: float = 15.0
-    deviation_goal: float = 0.25
-    entropy: float = 4.0
-    entropy_goal: float = 7.6
-    noise: float = 0.7
+    edges: float = 8.0
+    information: float = 7.0
+    differences: float = 3.0
+    clarity: float = 6.0
+    clarity_gain: float = 1.65
+    tone: float = 10.0
+    deviation: float = 20.0
+    deviation_goal: float = 0.26
+    entropy: float = 6.0
+    entropy_goal: float = 7.8
+    noise: float = 1.4
     noise_gain: float = 1.4
     glare: float = 0.03
     glare_share: float = 0.7
@@ -53,12 +57,14 @@ class VividWeights:
 
 
 def faithful_loss(
-    fused: Tensor, infrared: Tensor, visible: Tensor, weights: FaithfulWeights
+    fused: Tensor, infrared: Tensor, visible: Tensor, anchor: Tensor, weights: FaithfulWeights
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss of the faithful end.
 
     Args:
         fused, infrared, visible: B×1×H×W in [0, 1]; the sources without the cameras' faults.
+        anchor: what the untrained skeleton makes of them. The measures reward different looks on different data; it
+            keeps what is learned on one set near what is good on all.
 
     Returns:
         The loss and its parts, all scalars, parts before weighting.
@@ -67,7 +73,7 @@ def faithful_loss(
         "edges": 1 - structure.edge_transfer(fused, infrared, visible),
         "information": 1 - structure.visual_information(fused, infrared, visible) / 2,
         "differences": 1 - structure.difference_correlation(fused, infrared, visible) / 2,
-        "intensity": (fused - torch.maximum(infrared, visible)).abs().mean((1, 2, 3)),
+        "anchor": (fused - anchor).abs().mean((1, 2, 3)),
         "overshoot": structure.overshoot(fused, infrared, visible),
         "noise": structure.noise_excess(fused, infrared, visible, weights.noise_gain),
         "glare": structure.glare_loss(fused, infrared, visible, weights.glare_share),
@@ -80,6 +86,7 @@ def vivid_loss(
     faithful: Tensor,
     infrared: Tensor,
     visible: Tensor,
+    anchor: Tensor,
     teacher: Tensor | None,
     weights: VividWeights,
 ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -87,12 +94,15 @@ def vivid_loss(
 
     Args:
         faithful: what the student gives at vividness 0; warm things must not come out darker than there.
+        anchor: what the untrained skeleton makes of the sources at vividness 1; its tones open dark scenes.
         teacher: the teacher's output for the clean sources; None trains without a teacher.
     """
     parts = {
         "edges": 1 - structure.edge_transfer(fused, infrared, visible),
         "information": 1 - structure.visual_information(fused, infrared, visible) / 2,
         "differences": 1 - structure.difference_correlation(fused, infrared, visible) / 2,
+        "clarity": structure.clarity_loss(fused, infrared, visible, weights.clarity_gain),
+        "tone": functional.avg_pool2d(fused - anchor, 16).abs().mean((1, 2, 3)),
         "deviation": (weights.deviation_goal - fused.flatten(1).std(1)).relu(),
         "entropy": (weights.entropy_goal - structure.soft_entropy(fused)).relu(),
         "noise": structure.noise_excess(fused, infrared, visible, weights.noise_gain),
@@ -108,7 +118,7 @@ def vivid_loss(
 
 def warm_loss(fused: Tensor, faithful: Tensor, infrared: Tensor) -> Tensor:
     """Penalty: places much warmer than what is around them that are darker than at the faithful end, (B,)."""
-    around = functional.avg_pool2d(infrared, 65, stride=1, padding=32, count_include_pad=False)
+    around = structure.box_mean(infrared, 65)
     warm = (4 * (infrared - around)).clamp(0, 1)
     return (warm * (faithful - fused).relu()).mean((1, 2, 3))
 

@@ -118,19 +118,22 @@ def similarity(a: Tensor, b: Tensor) -> Tensor:
 
 def soft_entropy(image: Tensor, bins: int = 64) -> Tensor:
     """Entropy in bits from linear votes into `bins` bins, plus log2(256 / bins), to be read as one of 256 bins."""
-    position = image.flatten(1).clamp(0, 1)[:, ::7] * (bins - 1)
-    centres = torch.arange(bins).to(image)
-    votes = (1 - (position.unsqueeze(2) - centres).abs()).clamp_min(0).mean(1)
+    position = image.flatten(1).clamp(0, 1) * (bins - 1)
+    lower = position.detach().floor().clamp(max=bins - 2)
+    upper_vote = position - lower
+    votes = torch.zeros(len(image), bins).to(image)
+    votes = votes.scatter_add(1, lower.long(), 1 - upper_vote).scatter_add(1, lower.long() + 1, upper_vote)
+    votes = votes / position.shape[1]
     return -(votes * torch.log2(votes + 1e-8)).sum(1) + math.log2(256 / bins)
 
 
 def local_deviation(image: Tensor, side: int = 15) -> Tensor:
     """Standard deviation in a window around every pixel, B×1×H×W."""
-    mean = _box(image, side)
-    return torch.sqrt((_box(image * image, side) - mean * mean).clamp_min(0) + 1e-6)
+    mean = box_mean(image, side)
+    return torch.sqrt((box_mean(image * image, side) - mean * mean).clamp_min(0) + 1e-6)
 
 
-def _box(image: Tensor, side: int) -> Tensor:
+def box_mean(image: Tensor, side: int) -> Tensor:
     """Mean over a window, over what of it lies inside the image."""
     ones = (1.0,) * side
     return _separable(image, ones, ones, same=True) / _separable(torch.ones_like(image[:1]), ones, ones, same=True)
@@ -165,6 +168,17 @@ def noise_excess(fused: Tensor, infrared: Tensor, visible: Tensor, gain: float, 
     return (255 * where * excess).sum((1, 2, 3)) / where.sum((1, 2, 3)).clamp_min(1000)
 
 
+def clarity_loss(fused: Tensor, infrared: Tensor, visible: Tensor, gain: float, flat: float = 4 / 255) -> Tensor:
+    """Penalty: how far gradients are from `gain` times the stronger source's, as a share, where that is not flat."""
+    strength, *sources = (
+        gradients(image).square().sum(1, keepdim=True).add(1e-6).sqrt() for image in (fused, infrared, visible)
+    )
+    wanted = torch.maximum(*sources)
+    rough = (torch.maximum(local_deviation(infrared), local_deviation(visible)) >= flat).float()
+    missing = rough * (gain * wanted - strength).relu()
+    return missing.sum((1, 2, 3)) / (rough * wanted).sum((1, 2, 3)).clamp_min(1.0)
+
+
 def glare_loss(fused: Tensor, infrared: Tensor, visible: Tensor, share: float) -> Tensor:
     """Penalty: infrared contrast lost in front of blinding light.
 
@@ -172,7 +186,7 @@ def glare_loss(fused: Tensor, infrared: Tensor, visible: Tensor, share: float) -
     infrared's local contrast, with its sign.
     """
     saturated = -_largest(-(visible >= 245 / 255).float(), 15)
-    target = share * (infrared - _box(infrared, 15))
-    missing = (fused - _box(fused, 15) - target) * target.sign()
+    target = share * (infrared - box_mean(infrared, 15))
+    missing = (fused - box_mean(fused, 15) - target) * target.sign()
     loss = saturated * (-missing).relu()
     return (255 * loss).sum((1, 2, 3)) / saturated.sum((1, 2, 3)).clamp_min(200)

@@ -1,26 +1,36 @@
-"""The student: a low-resolution network that corrects a two-scale fusion of full-resolution sources.
+"""The student: a low-resolution network that says how two full-resolution sources are put together.
 
-Everything at full resolution is a handful of element-wise operations in a space-to-depth layout (blocks of 8×8 pixels
-as 64 channels), so the cost stays small at any size:
+At full resolution there are six images to read and a handful of element-wise operations, so the cost stays small at
+any size:
 
     fused = base + stronger(gain_infrared · (infrared − base_infrared), gain_visible · (visible − base_visible))
 
-The five maps come from 1/8 resolution: blurred block means and their maximum (the classic skeleton: Burt and
-Kolczynski, ICCV 1993), each corrected by a few depthwise-separable layers that start at zero, so that training starts
-from two-scale fusion (low-resolution coefficients applied at full resolution: Gharbi et al., SIGGRAPH 2017).
+The five maps are made at 1/8 resolution from what quarter-resolution means and samples tell. They begin as a skeleton
+without anything learned: two-scale fusion (Burt and Kolczynski, ICCV 1993) on bases that are low at the faithful end,
+lifted and locally equalised at the vivid end, and lowered where the visible image is blinded. A few depthwise-separable
+layers, zero at the start of training, correct it (low-resolution coefficients applied at full resolution: Gharbi et
+al., SIGGRAPH 2017).
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-STRIDE = 8
-"""Blocks of this side; crops at offsets that are multiples of it are fused alike."""
+from ivif_core.skeleton import BLOCK, MAPS, SAMPLES
 
-MAPS = 5
-FLOOR, LIFT = 0.6, 0.6
+STRIDE = 32
+"""Crops at offsets that are multiples of it are fused alike: wide surroundings are seen in cells of this side."""
+
+# Constants of the skeleton, in [0, 1] luminance.
+FLOOR, SHARED = 0.4, 0.15
+LIFT, EQUALISE, CONTRAST, GAIN = 0.6, 0.6, 0.5, 1.5
+BLINDED, BLINDED_LEVEL = (0.90, 0.97), 0.8
+SEEN = (0.012, 0.03)
+LEVELS, WIDE, REACH = 8, 11, 2.3
 
 
 def bilinear_kernels(scale: int) -> Tensor:
@@ -41,6 +51,22 @@ def bilinear_kernels(scale: int) -> Tensor:
     return torch.einsum("ia,jb->ijab", line, line).reshape(scale * scale, 1, 3, 3)
 
 
+def statistics_kernels() -> Tensor:
+    """Weights that take a block of 64 pixels, as channels, to the means of its four quarters and their samples.
+
+    Returns:
+        (12, 64, 1, 1): four means, the four first samples, the four second ones; quarters row by row.
+    """
+    half = BLOCK // 2
+    kernels = torch.zeros(1 + len(SAMPLES), 2, 2, BLOCK, BLOCK)
+    for row in range(2):
+        for column in range(2):
+            kernels[0, row, column, row * half : (row + 1) * half, column * half : (column + 1) * half] = 1 / half**2
+            for index, (down, right) in enumerate(SAMPLES, start=1):
+                kernels[index, row, column, row * half + down, column * half + right] = 1.0
+    return kernels.reshape(-1, BLOCK**2, 1, 1)
+
+
 class SeparableLayer(nn.Sequential):
     """Depthwise and pointwise convolution without padding: gives `dilation` less on each side."""
 
@@ -50,6 +76,111 @@ class SeparableLayer(nn.Sequential):
             nn.Conv2d(channels, channels, 1),
             nn.ReLU(),
         )
+
+
+class Maps(nn.Module):
+    """Statistics of both sources' blocks -> the five maps, all at 1/8 resolution."""
+
+    def __init__(self, channels: int, dilations: tuple[int, ...]) -> None:
+        super().__init__()
+        self.halo = sum(dilations) + 1  # one more for the enlargement
+        blur = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+        wide = torch.tensor([math.exp(-0.5 * ((place - WIDE // 2) / REACH) ** 2) for place in range(WIDE)])
+        wide = wide / wide.sum()
+        self.register_buffer("blur_kernel", torch.outer(blur, blur).repeat(2, 1, 1, 1), persistent=False)
+        self.register_buffer("wide_kernel", torch.outer(wide, wide).repeat(LEVELS + 1, 1, 1, 1), persistent=False)
+        self.register_buffer("levels", torch.linspace(0, 1, LEVELS).reshape(1, -1, 1, 1), persistent=False)
+        self.stem = nn.Conv2d(8 + 6 + 4, channels, 1)
+        self.body = nn.Sequential(*(SeparableLayer(channels, dilation) for dilation in dilations))
+        self.head = nn.Conv2d(channels, 2 * len(MAPS) + 2, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, statistics: Tensor, vividness: Tensor) -> Tensor:
+        """
+        Args:
+            statistics: N×24×H/8×W/8 in [0, 1]: of infrared, then of visible, what `statistics_kernels` takes.
+            vividness: [1] or [N].
+
+        Returns:
+            N×5×(H/8+2)×(W/8+2), in the order of `MAPS`, with a halo of one cell for the enlargement.
+        """
+        quarters, blocks, fine, middle = _scales(statistics)
+        bases = self.blur(blocks)
+        coarse = self.blur((blocks - bases).abs())
+        fine, middle = self.blur(fine), self.blur(middle)
+
+        infrared_base, visible_base = bases.split(1, dim=1)
+        darker, brighter = torch.minimum(infrared_base, visible_base), torch.maximum(infrared_base, visible_base)
+        lifted = brighter.clamp_min(1e-3) ** LIFT
+        equalised, surroundings = self.tones(lifted)
+        rank, contrast = equalised - lifted, lifted - surroundings
+        # Where the visible image is blinded and the infrared sees something.
+        seen = (middle + coarse)[:, :1]
+        blinded = _ramp(visible_base, *BLINDED) * _ramp(seen, *SEEN)
+
+        known = [quarters, 8 * fine, 8 * middle, 8 * coarse, lifted, rank, contrast, blinded]
+        features = torch.relu(self.stem(torch.cat(known, dim=1)))
+        # Replicated once, so that no later convolution pads and the border is not seen as a dark frame.
+        corrections = self.head(self.body(_edged(features, self.halo)))
+        faithful, change, tone = corrections.split([len(MAPS), len(MAPS), 2], dim=1)
+        vivid = vividness.reshape(-1, 1, 1, 1)
+        correction = faithful + vivid * change
+
+        skeleton = torch.cat([bases, darker, rank, contrast, lifted, blinded], dim=1)
+        infrared_base, visible_base, darker, rank, contrast, lifted, blinded = _edged(skeleton, 1).split(1, dim=1)
+        # Faithful: details above a common low base, which is close to the larger of the sources, pixel by pixel.
+        # Vivid: two-scale fusion with a base that is lifted and spread over the local range.
+        low = FLOOR * darker
+        toned = lifted + (EQUALISE + tone[:, :1]) * rank + (CONTRAST + tone[:, 1:]) * contrast
+        ends = torch.cat([low, low, low + SHARED * darker, infrared_base, visible_base, toned], dim=1)
+        start, end = ends.split(3, dim=1)
+        maps = start + vivid * (end - start)
+        # A common blinding light becomes a bright base with room for the infrared's details.
+        bases, base = maps.split([2, 1], dim=1)
+        own = torch.cat([infrared_base, visible_base], dim=1)
+        maps = torch.cat([bases + blinded * (own - bases), base + blinded * (BLINDED_LEVEL - base)], dim=1)
+        # Corrections are factors: what is dark cannot be pushed below black, however unlike the training scenes it is.
+        factors = torch.exp(0.5 * correction)
+        gains = GAIN**vivid
+        return torch.cat([maps * factors[:, :3], gains * factors[:, 3:]], dim=1)
+
+    def tones(self, lifted: Tensor) -> tuple[Tensor, Tensor]:
+        """Rank of each cell's brightness among its wide surroundings (local equalisation), and their mean."""
+        # How much of the surroundings is darker than each of a few levels; between them, linearly.
+        darker = ((self.levels - lifted) * (LEVELS - 1) + 0.5).clamp(0, 1)
+        cells = torch.cat([darker, lifted], dim=1)
+        step = STRIDE // BLOCK
+        # Whole cells only: a cut one at the lower and right border is filled up by replication.
+        cells = functional.avg_pool2d(functional.pad(cells, (0, step - 1) * 2, mode="replicate"), step)
+        cells = functional.conv2d(_edged(cells, WIDE // 2), self.wide_kernel, groups=LEVELS + 1)
+        cells = functional.interpolate(cells, scale_factor=float(step), mode="bilinear", align_corners=False)
+        cells = cells[..., : lifted.shape[2], : lifted.shape[3]]
+        near = (1 - (lifted - self.levels).abs() * (LEVELS - 1)).relu()
+        return LEVELS * (near * cells[:, :-1]).mean(1, keepdim=True), cells[:, -1:]
+
+    def blur(self, maps: Tensor) -> Tensor:
+        return functional.conv2d(_edged(maps, 2), self.blur_kernel, groups=2)
+
+
+def _scales(statistics: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """N×8 means of the quarters, N×2 of the blocks, mean distance of samples from them and of them from theirs."""
+    quarters, blocks, fine, middle = [], [], [], []
+    for source in statistics.split(4 * (1 + len(SAMPLES)), dim=1):
+        means, *samples = source.split(4, dim=1)
+        quarters.append(means)
+        blocks.append(means.mean(1, keepdim=True))
+        fine.append(torch.cat([(sample - means).abs() for sample in samples], dim=1).mean(1, keepdim=True))
+        middle.append((means - blocks[-1]).abs().mean(1, keepdim=True))
+    return tuple(torch.cat(parts, dim=1) for parts in (quarters, blocks, fine, middle))
+
+
+def _ramp(value: Tensor, low: float, high: float) -> Tensor:
+    return ((value - low) / (high - low)).clamp(0, 1)
+
+
+def _edged(maps: Tensor, width: int) -> Tensor:
+    return functional.pad(maps, (width,) * 4, mode="replicate")
 
 
 class Student(nn.Module):
@@ -64,22 +195,17 @@ class Student(nn.Module):
 
     def __init__(self, channels: int = 40, dilations: tuple[int, ...] = (1, 2, 4, 1)) -> None:
         super().__init__()
-        self.halo = sum(dilations) + 1
-        self.register_buffer("blocks_kernel", torch.eye(STRIDE**2).reshape(-1, 1, STRIDE, STRIDE), persistent=False)
-        self.register_buffer("enlarge_kernel", bilinear_kernels(STRIDE), persistent=False)
-        line = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
-        self.register_buffer("blur_kernel", torch.outer(line, line).expand(2, 1, 5, 5).clone(), persistent=False)
-        self.stem = nn.Conv2d(2 * STRIDE**2, channels, 1)
-        self.body = nn.Sequential(*(SeparableLayer(channels, dilation) for dilation in dilations))
-        self.head = nn.Conv2d(channels, 2 * MAPS, 1)
-        nn.init.zeros_(self.head.weight)
-        with torch.no_grad():  # the vivid end starts with stronger detail
-            self.head.bias.copy_(torch.tensor([0.0] * (2 * MAPS - 2) + [0.4, 0.4]))
+        self.maps = Maps(channels, dilations)
+        self.register_buffer("statistics_kernel", statistics_kernels(), persistent=False)
+        self.register_buffer("blocks_kernel", torch.eye(BLOCK**2).reshape(-1, 1, BLOCK, BLOCK), persistent=False)
+        self.register_buffer("enlarge_kernel", bilinear_kernels(BLOCK), persistent=False)
 
     @property
     def receptive_field(self) -> int:
         """Side, in pixels, of the square of input that one output pixel can depend on."""
-        return STRIDE * (2 * self.halo + 1)
+        bases = 2 * BLOCK * 2
+        wide = bases + STRIDE * (WIDE + 3)  # the cell's own place, and its neighbours by the enlargement
+        return max(wide, 2 * bases) + 2 * BLOCK * self.maps.halo
 
     def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
         """
@@ -95,51 +221,18 @@ class Student(nn.Module):
     def fuse(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
         """As `forward`, not yet clamped: what the losses see."""
         height, width = infrared.shape[2], infrared.shape[3]
-        # Enough for any size: the strided convolution leaves out what does not fill a block. Amounts that depended on
+        # Enough for any size: the strided convolutions leave out what does not fill a block. Amounts that depended on
         # the size would be shape arithmetic in the exported graph.
-        edges = (0, STRIDE - 1, 0, STRIDE - 1)
-        infrared_blocks = self.to_blocks(functional.pad(infrared, edges, mode="replicate"))
-        visible_blocks = self.to_blocks(functional.pad(visible, edges, mode="replicate"))
-        fused = self.fuse_blocks(infrared_blocks, visible_blocks, vividness)
-        return functional.pixel_shuffle(fused, STRIDE)[..., :height, :width]
-
-    def to_blocks(self, image: Tensor) -> Tensor:
-        """N×1×H×W -> N×64×H/8×W/8. A strided convolution: runtimes do it faster than a transpose."""
-        return functional.conv2d(image, self.blocks_kernel, stride=STRIDE)
-
-    def fuse_blocks(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
-        """Fused luminance in space-to-depth layout, not yet clamped."""
+        edges = (0, BLOCK - 1, 0, BLOCK - 1)
+        sources = [functional.pad(image, edges, mode="replicate") for image in (infrared, visible)]
+        infrared, visible = (functional.conv2d(image, self.blocks_kernel, stride=BLOCK) for image in sources)
+        statistics = torch.cat([functional.conv2d(x, self.statistics_kernel) for x in (infrared, visible)], dim=1)
+        maps = self.maps(statistics, vividness).split(1, dim=1)
         infrared_base, visible_base, base, infrared_gain, visible_gain = (
-            functional.conv2d(one, self.enlarge_kernel) for one in self.maps(infrared, visible, vividness)
+            functional.conv2d(one, self.enlarge_kernel) for one in maps
         )
         first = infrared_gain * (infrared - infrared_base)
         second = visible_gain * (visible - visible_base)
         # Of two details with one sign the stronger; with opposite signs their sum, which has no jump where they cross.
-        return base + torch.relu(torch.maximum(first, second)) - torch.relu(-torch.minimum(first, second))
-
-    def maps(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> list[Tensor]:
-        """The five maps at 1/8 resolution, each N×1×(H/8+2)×(W/8+2): a halo of one for the enlargement."""
-        both = torch.cat([infrared, visible], dim=1)
-        features = torch.relu(self.stem(both))
-        # Replicated once, so that no later convolution pads and the border is not seen as a dark frame.
-        corrections = self.head(self.body(functional.pad(features, (self.halo,) * 4, mode="replicate")))
-        faithful, change = corrections.chunk(2, dim=1)
-        correction = (faithful + vividness.reshape(-1, 1, 1, 1) * change).chunk(MAPS, dim=1)
-        means = torch.cat([infrared.mean(1, keepdim=True), visible.mean(1, keepdim=True)], dim=1)
-        bases = functional.conv2d(functional.pad(means, (3,) * 4, mode="replicate"), self.blur_kernel, groups=2)
-        infrared_base, visible_base = bases.chunk(2, dim=1)
-        darker, brighter = torch.minimum(infrared_base, visible_base), torch.maximum(infrared_base, visible_base)
-        # Faithful skeleton: details above a common low base, which is close to the larger of the sources, pixel by
-        # pixel. Vivid skeleton: two-scale fusion with a lifted base.
-        floor = FLOOR * darker
-        lifted = brighter.clamp_min(1e-3) ** LIFT
-        vivid = vividness.reshape(-1, 1, 1, 1)
-        # Corrections are factors: what is dark cannot be pushed below black, however unlike the training scenes it is.
-        factors = [torch.exp(0.5 * one) for one in correction]
-        return [
-            (floor + vivid * (infrared_base - floor)) * factors[0],
-            (floor + vivid * (visible_base - floor)) * factors[1],
-            (floor + vivid * (lifted - floor)) * factors[2],
-            factors[3],
-            factors[4],
-        ]
+        fused = base + torch.relu(torch.maximum(first, second)) - torch.relu(-torch.minimum(first, second))
+        return functional.pixel_shuffle(fused, BLOCK)[..., :height, :width]

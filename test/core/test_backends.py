@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 
 import cv2
 import numpy as np
@@ -14,6 +15,8 @@ from ivif_core.errors import BackendUnavailable, ConfigError, InputError, ModelE
 from ivif_core.models import resolve_model
 
 INSTALLED = [name for name, reason in backends.available().items() if reason is None]
+
+SIZES = [(480, 640), (33, 47), (32, 32), (97, 130)]
 
 
 def write_model(path, *, names=("infrared", "visible"), element=TensorProto.FLOAT, output="fused") -> str:
@@ -82,6 +85,25 @@ def test_backends_agree_on_real_pairs(shared):
             for other in results[1:]:
                 difference = np.abs(other - results[0])
                 assert difference.mean() <= 1 and difference.max() <= 3, file.name
+
+
+@pytest.mark.parametrize("name", [name for name in INSTALLED if backends.backend_class(name).takes_maps])
+def test_the_form_for_cpus_gives_what_the_whole_network_gives(name, tmp_path):
+    alone = tmp_path / resolve_model().name
+    shutil.copy(resolve_model(), alone)
+    with backends.create(name, resolve_model()) as maps, backends.create(name, alone) as whole:
+        assert (maps.file.name, whole.file.name) == ("student_maps.onnx", "student_uint8.onnx")
+        assert maps.signature.maps and maps.model == resolve_model()
+        pairs = [(cv2.GaussianBlur(noise(n, *size), (0, 0), 3), noise(n + 5, *size)) for n, size in enumerate(SIZES)]
+        for vividness in (0.0, 0.4, 1.0):
+            together = [fused.copy() for fused in maps.infer_many(pairs, vividness)]
+            for pair, fused in zip(pairs, together, strict=True):
+                np.testing.assert_array_equal(maps.infer(*pair, vividness), fused)
+                difference = np.abs(fused - whole.infer(*pair, vividness).astype(int))
+                assert difference.max() <= 1 and difference.mean() < 0.01
+        assert maps.run_seconds > 0
+        with pytest.raises(InputError, match="differ"):
+            maps.infer(pairs[0][0], pairs[1][1], 0.5)
 
 
 def test_auto_takes_the_first_of_the_order_that_is_installed(monkeypatch):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import onnx
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from ivif_core.errors import ModelError
-from ivif_core.models import read_metadata, resolve_model
+from ivif_core.models import maps_form, read_metadata, resolve_model
 
 
 def identity_model(metadata: dict[str, str]) -> bytes:
@@ -56,3 +58,21 @@ def test_a_missing_model_is_named(tmp_path):
         resolve_model(tmp_path / "none.onnx")
     with pytest.raises(ModelError, match="Is a directory"):
         read_metadata(tmp_path)
+
+
+def test_the_form_for_cpus_is_taken_only_where_it_is_the_same_network(tmp_path):
+    def write(name: str, weights: str | None, version: str = "1") -> Path:
+        metadata = {"ivif.version": version} | ({"ivif.weights_sha256": weights} if weights else {})
+        (tmp_path / name).write_bytes(identity_model(metadata))
+        return tmp_path / name
+
+    eight_bit, plain = write("s_uint8.onnx", "a"), write("s.onnx", "a")
+    assert maps_form(eight_bit) == eight_bit  # there is none
+    maps = write("s_maps.onnx", "a")
+    assert maps_form(eight_bit) == maps and maps_form(plain) == plain
+    for other in (("b", "1"), ("a", "2"), (None, "1")):
+        write("s_maps.onnx", *other)
+        assert maps_form(eight_bit) == eight_bit, other
+    write("s_uint8.onnx", None)
+    assert maps_form(eight_bit) == eight_bit
+    assert maps_form(resolve_model()).name == "student_maps.onnx"

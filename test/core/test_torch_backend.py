@@ -212,3 +212,9 @@ def test_onnxruntime_without_gpu_providers_says_so(monkeypatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(BackendUnavailable, match=r"no CUDAExecutionProvider here.*onnxruntime-gpu"):
         backends.create("onnxruntime:cuda", resolve_model())
+
+
+def test_the_form_for_cpus_is_refused_by_name():
+    maps = resolve_model().with_name("student_maps.onnx")
+    with pytest.raises(ModelError, match=r"student_maps.onnx is the form for CPUs; give the one with _uint8"):
+        OnCpu(maps).open()

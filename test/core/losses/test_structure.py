@@ -83,6 +83,16 @@ def test_glare_asks_for_the_infrared_in_front_of_a_light():
     assert float(structure.glare_loss(v, i, 0.5 * v, share=0.7)) == 0
 
 
+def test_clarity_asks_for_gradients_of_the_stronger_source_times_the_gain():
+    i, v, _ = tensors(*images(2))
+    stronger = torch.where(structure.local_deviation(i) > structure.local_deviation(v), i, v)
+    assert float(structure.clarity_loss(2 * i, i, 0 * i, gain=2.0)) == pytest.approx(0, abs=1e-4)
+    assert float(structure.clarity_loss(i, i, 0 * i, gain=2.0)) == pytest.approx(1, abs=0.02)
+    assert float(structure.clarity_loss(stronger, i, v, gain=1.6)) > float(
+        structure.clarity_loss(1.5 * stronger, i, v, gain=1.6)
+    )
+
+
 def test_gradients_reach_the_fused_image():
     i, v, f = tensors(*images(2, 64))
     for measure in (structure.edge_transfer, structure.visual_information, structure.difference_correlation):
