@@ -5,30 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import onnx
 import torch
 from onnx import ModelProto, helper, numpy_helper
 from torch import Tensor
 from torch.nn import functional
 
 from ivif_core.errors import ModelError
-from ivif_core.onnx_graph import fold_constants
 
 _DTYPES = {1: torch.float32, 2: torch.uint8, 10: torch.float16}  # TensorProto.DataType
-
-
-def with_shapes(model: ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> ModelProto:
-    """The model for inputs of just these shapes: all shape arithmetic is folded away."""
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
-    for value in fixed.graph.input:
-        for dimension, length in zip(value.type.tensor_type.shape.dim, shapes[value.name], strict=True):
-            dimension.dim_value = length
-    for value in fixed.graph.output:  # would contradict what follows from the inputs
-        for dimension in value.type.tensor_type.shape.dim:
-            dimension.Clear()
-    del fixed.graph.value_info[:]
-    return fold_constants(fold_constants(fixed))  # the second time with the shapes that the first one made known
 
 
 class OnnxInTorch(torch.nn.Module):
@@ -37,7 +21,7 @@ class OnnxInTorch(torch.nn.Module):
     def __init__(self, model: ModelProto) -> None:
         """
         Args:
-            model: from `with_shapes`.
+            model: from `ivif_core.onnx_graph.with_shapes`.
 
         Raises:
             ModelError: it has an operator that is not known here; names it.

@@ -46,7 +46,7 @@ def test_agrees_with_onnxruntime_on_the_shipped_student(precision, size) -> None
     for file in ("student.onnx", "student_uint8.onnx"):
         model = resolve_model().with_name(file)
         worst = difference(model, infrared, cv2.cvtColor(visible, cv2.COLOR_BGR2GRAY), 0.8, precision)
-        assert worst.max() <= 1 and worst.mean() <= (0.01 if precision == "fp32" else 0.1)
+        assert worst.max() <= 1 and worst.mean() <= (0.01 if precision == "fp32" else 0.2)
 
 
 def test_agrees_on_real_pairs_in_half_precision(shared) -> None:
