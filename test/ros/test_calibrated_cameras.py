@@ -59,6 +59,8 @@ class CalibratedRig(Rig):
         publish = self.tester.create_publisher
         self.thermal_info = publish(CameraInfo, "thermal/camera_info", qos_profile_sensor_data)
         self.depth = publish(Image, "rgb/depth", qos_profile_sensor_data)
+        told = [self.info, self.thermal_info, *([self.depth] if "registration__depth" in parameters else [])]
+        assert wait_for(lambda: all(publisher.get_subscription_count() for publisher in told))
 
     def until_like(self, registration, *messages) -> None:
         """Send messages beside pairs until the fused pixels are those with this registration."""
@@ -69,7 +71,7 @@ class CalibratedRig(Rig):
                 publisher.publish(message)
             return np.array_equal(decode_image(self.until_fused(pair_of(COUNTS, VISIBLE))[0]), expected)
 
-        assert wait_for(arrived), "never fused as expected"
+        assert wait_for(arrived, 30.0), "never fused as expected"
 
     def until_said(self, text: str, *messages) -> None:
         """Send messages beside pairs until the diagnostics name a text."""
