@@ -49,6 +49,7 @@ class Result:
         memory_mb: peak resident memory of a process that does nothing but this case; None where it cannot be read.
         bytes_moved: see `ivif_core.bandwidth`; 0 where that was not asked for.
         bandwidth: of a copy on the same device, bytes a second, one sample a round.
+        file: name of the form of the model that was loaded: `student_maps.onnx` for the 8-bit one on CPUs.
         failure: why there are no numbers.
     """
 
@@ -62,6 +63,7 @@ class Result:
     bandwidth: list[float] = field(default_factory=list)
     memory_mb: float | None = None
     device: str = ""
+    file: str = ""
     failure: str = ""
 
     @property
@@ -79,6 +81,7 @@ class Result:
         """The result as plain values for JSON: medians, 5th, 95th and 99th percentiles."""
         return {
             "model": self.case.model.name,
+            "file": self.file,
             "backend": self.case.backend,
             "size": list(self.case.size),
             "foreign": self.case.foreign,
@@ -151,7 +154,7 @@ def run_cases(
         try:
             result.memory_mb = _in_own_process(case) if memory else None
             started = time.perf_counter()
-            call, close, result.device = _load(case)
+            call, close, result.device, result.file = _load(case)
             result.load = (time.perf_counter() - started) * 1e3
             started = time.perf_counter()
             call()
@@ -188,11 +191,11 @@ def device_of(backend: str) -> str:
     return "cuda" if backend in NAMES and backend not in ON_CPU else "cpu"
 
 
-def _load(case: Case) -> tuple[Callable[[], Sample], Callable[[], None], str]:
-    """A call, a close, and the device."""
+def _load(case: Case) -> tuple[Callable[[], Sample], Callable[[], None], str, str]:
+    """A call, a close, the device, and the name of the file that is really loaded."""
     if case.foreign:
         network = ForeignNetwork(case.model, case.size, threads=case.threads)
-        return lambda: Sample(network.run()), network.close, network.describe()
+        return lambda: Sample(network.run()), network.close, network.describe(), case.model.name
     infrared, visible = sample_pair(case.size)
     fuser = Fuser(case.model, case.backend, threads=case.threads)
 
@@ -202,7 +205,7 @@ def _load(case: Case) -> tuple[Callable[[], Sample], Callable[[], None], str]:
         whole = time.perf_counter() - started
         return Sample(fuser.backend.run_seconds, whole, getattr(fuser.backend, "device_seconds", None))
 
-    return call, fuser.close, fuser.backend.describe()
+    return call, fuser.close, fuser.backend.describe(), fuser.backend.file.name
 
 
 def _in_own_process(case: Case) -> float | None:
@@ -215,7 +218,7 @@ def _in_own_process(case: Case) -> float | None:
 
 
 def _peak_memory(case: Case) -> float | None:
-    call, close, _ = _load(case)
+    call, close, *_ = _load(case)
     for _ in range(3):
         call()
     close()
@@ -266,7 +269,11 @@ def make_cases(
     names = list(backends) or [name for name, reason in available().items() if reason is None]
     if not names:
         raise BackendUnavailable("no backend can be used here; `ivif info` says what is missing")
-    files = [resolve_model(model) for model in models] or sorted(resolve_model().parent.glob("student*.onnx"))
+    files = [resolve_model(model) for model in models] or [
+        file
+        for file in sorted(resolve_model().parent.glob("student*.onnx"))
+        if not file.stem.endswith("_maps")  # taken for the 8-bit one by the backends that can
+    ]
     for path in foreign:
         if not path.is_file():
             raise ModelError(f"--onnx: no file at {path}")

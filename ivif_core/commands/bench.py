@@ -65,7 +65,7 @@ def table(results: Sequence[Result]) -> str:
     rows = [("size", "model", "backend", *numbers), ("---", "---", "---", *["---:"] * len(numbers))]
     for result in results:
         case = result.case
-        name = f"{case.model.name} (foreign)" if case.foreign else case.model.name
+        name = f"{case.model.name} (foreign)" if case.foreign else result.file or case.model.name
         cells = [result.failure] if result.failure else [_cell(result.network), _cell(result.fuser)]
         if not result.failure:
             cells += [f"{result.first:.0f}", "" if result.memory_mb is None else f"{result.memory_mb:.0f}"]

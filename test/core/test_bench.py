@@ -54,7 +54,7 @@ def test_rounds_visit_every_case_before_the_next(monkeypatch):
     order = []
 
     def load(case):
-        return lambda: (order.append(case.backend), Sample(0.001))[1], lambda: order.append("closed"), "device"
+        return lambda: (order.append(case.backend), Sample(0.001))[1], lambda: order.append("closed"), "device", "m"
 
     monkeypatch.setattr(bench, "_load", load)
     cases = [Case(Path("m"), name, (64, 64)) for name in "ab"]
