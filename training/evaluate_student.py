@@ -12,6 +12,7 @@ import torch
 
 from ivif_core.data.pairs import FolderPairs, Pair, is_held_out
 from ivif_core.fusion import Fuser
+from ivif_core.image_files import write_image
 from ivif_core.losses.structure import correlation, gradients
 from ivif_core.metrics import measure, ssim
 
@@ -92,12 +93,23 @@ def reach(fuser: Fuser, pair: Pair) -> int:
     return int(change.max())
 
 
+def write_pictures(folder: Path, fuser: Fuser, pairs: Sequence[Pair]) -> None:
+    """A strip a pair: thermal, visible luminance, the teacher where there is one, the student at 0, 0.5 and 1."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for pair in pairs:
+        strip = [pair.infrared, pair.visible] + ([] if pair.teacher is None else [pair.teacher])
+        for fuser.vividness in (0.0, 0.5, 1.0):
+            strip.append(fuser.fuse_luminance(pair.infrared, pair.visible).copy())
+        write_image(folder / f"{pair.name}.png", cv2.hconcat(strip))
+
+
 def main() -> None:
     """`python -m training.evaluate_student DATA [--model FILE]`; DATA holds tno_dev, msrs_dev and roadscene."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--model")
     parser.add_argument("--vividness", type=float, nargs="+", default=[0.0, 0.25, 0.5, 0.75, 1.0])
+    parser.add_argument("--pictures", type=Path, help="write strips of sources, teacher and student into this folder")
     arguments = parser.parse_args()
     with Fuser(arguments.model, "onnxruntime") as fuser:
 
@@ -117,6 +129,8 @@ def main() -> None:
         for name, method in (("student", fuse), ("two-scale vivid", two_scale_vivid)):
             similarity, edges = teacher_nearness(method, held_out)
             print(f"{name} and teacher, {len(held_out)} held-out pairs: SSIM {similarity:.3f}, gradients {edges:.3f}")
+        if arguments.pictures:
+            write_pictures(arguments.pictures, fuser, held_out)
         for name in ("llvip_sequence", "msrs_dev"):
             pair = FolderPairs(arguments.data / name)[0]
             for fuser.vividness in (0.0, 1.0):

@@ -28,7 +28,7 @@ STRIDE = 32
 # Constants of the skeleton, in [0, 1] luminance.
 FLOOR, SHARED = 0.4, 0.15
 LIFT, EQUALISE, CONTRAST, GAIN = 0.6, 0.6, 0.5, 1.5
-BLINDED, BLINDED_LEVEL = (0.90, 0.97), 0.8
+BLINDED, BLINDED_LEVEL = (0.90, 0.97), 0.88
 SEEN = (0.012, 0.03)
 LEVELS, WIDE, REACH = 8, 11, 2.3
 
