@@ -23,5 +23,5 @@ COPY . /ws/src/ivif_ros
 WORKDIR /ws
 RUN . /opt/ros/jazzy/setup.sh && colcon build --packages-select ivif_ros
 
-ENV FASTRTPS_DEFAULT_PROFILES_FILE=/ws/install/ivif_ros/share/ivif_ros/config/fastdds.xml
+ENV FASTRTPS_DEFAULT_PROFILES_FILE=/ws/install/ivif_ros/share/ivif_ros/config/fastrtps.xml
 CMD ["bash", "-c", "source /ws/install/setup.bash && exec ros2 launch ivif_ros fusion.launch.py backend:=tensorrt"]

@@ -32,6 +32,7 @@ from ivif_ros import parameters
 from ivif_ros.diagnostics import qos_problems, report
 from ivif_ros.outputs import Outputs
 from ivif_ros.pipeline import Pipeline
+from ivif_ros.processes import adopt_fastdds_profile
 from ivif_ros.statistics import Fused, Statistics
 from ivif_ros.synchronizer import Latest, make_pairing
 
@@ -314,6 +315,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; returns the exit status."""
     # rclpy's own handler ends `spin`. Python's would raise KeyboardInterrupt at any point, inside of rclpy's C++ too.
     signal.signal(signal.SIGINT, lambda *_: None)
+    adopt_fastdds_profile()
     rclpy.init(args=args)
     node = None
     try:

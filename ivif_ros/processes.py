@@ -16,6 +16,7 @@ from types import TracebackType
 
 from ivif_core.errors import IvifError
 
+_FASTDDS_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
 _KILTED = 9
 """Major version of rclpy; Jazzy's is 7, Humble's 3."""
 PATIENCE = 5.0
@@ -48,14 +49,24 @@ def _rclpy_major() -> int:
     return _KILTED
 
 
-def shared_memory_profile() -> dict[str, str]:
-    """The environment variable, by ROS distribution, that gives Fast DDS shared memory for large images."""
-    name = "FASTDDS_DEFAULT_PROFILES_FILE" if _rclpy_major() >= _KILTED else "FASTRTPS_DEFAULT_PROFILES_FILE"
-    return {name: os.environ.get(name) or str(share_file("config/fastdds.xml"))}
+def fastdds_profile() -> dict[str, str]:
+    """The environment variable that names the profile for this ROS distribution's Fast DDS, or what the user set."""
+    if _rclpy_major() >= _KILTED:
+        name, file = "FASTDDS_DEFAULT_PROFILES_FILE", "config/fastdds.xml"
+    else:
+        name, file = "FASTRTPS_DEFAULT_PROFILES_FILE", "config/fastrtps.xml"
+    return {name: os.environ.get(name) or str(share_file(file))}
+
+
+def adopt_fastdds_profile() -> None:
+    """Give this process the profile; to be called before `rclpy.init`. Where the user set Fast DDS up, that stays."""
+    if not any(name in os.environ for name in _FASTDDS_VARIABLES):
+        with suppress(IvifError):  # without the file it runs, as Fast DDS does by default
+            os.environ.update(fastdds_profile())
 
 
 def isolated_environment() -> dict[str, str]:
-    """This environment, with a random ROS domain that no other machine joins and shared memory for large images."""
+    """This environment, with a random ROS domain that no other machine joins and the profile for Fast DDS."""
     local_only = (
         {"ROS_LOCALHOST_ONLY": "1"}
         if os.environ.get("ROS_DISTRO") == "humble"
@@ -64,7 +75,7 @@ def isolated_environment() -> dict[str, str]:
     return {
         **os.environ,
         **local_only,
-        **shared_memory_profile(),
+        **fastdds_profile(),
         "ROS_DOMAIN_ID": str(1 + secrets.randbelow(101)),
         "PYTHONUNBUFFERED": "1",
     }

@@ -27,6 +27,7 @@ from ivif_core.errors import IvifError
 from ivif_core.image_message import fill_image
 from ivif_ros import frames
 from ivif_ros.frames import Frame
+from ivif_ros.processes import adopt_fastdds_profile
 
 FRAME_IDS = {"infrared": "thermal_optical_frame", "visible": "rgb_optical_frame"}
 ENCODINGS = {np.uint8: "mono8", np.uint16: "mono16", np.float32: "32FC1"}
@@ -197,6 +198,7 @@ def main(argv: list[str] | None = None) -> int:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
+    adopt_fastdds_profile()
     rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
     cameras = Cameras(arguments.infrared_offset)
     try:

@@ -15,7 +15,7 @@ from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from ivif_ros.processes import shared_memory_profile
+from ivif_ros.processes import fastdds_profile
 from launch import LaunchContext, LaunchDescription
 
 SHARE = Path(get_package_share_directory("ivif_ros"))
@@ -71,7 +71,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *(DeclareLaunchArgument(n, default_value=d, description=text) for n, (d, text) in ARGUMENTS.items()),
-            *(SetEnvironmentVariable(name, path) for name, path in shared_memory_profile().items()),
+            *(SetEnvironmentVariable(name, path) for name, path in fastdds_profile().items()),
             OpaqueFunction(function=nodes),
         ]
     )

@@ -7,6 +7,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import pytest
 import yaml
 
 from test.ros.conftest import wait_for
@@ -40,10 +41,25 @@ def test_foxglove_layout_places_every_panel_it_configures():
     assert sorted(placed) == sorted(foxglove["configById"])
 
 
-def test_fastdds_profile_gives_room_for_a_4k_image():
-    root = ElementTree.parse(ROOT / "config" / "fastdds.xml").getroot()
-    sizes = [int(e.text) for e in root.iter() if e.tag.endswith("segment_size")]
-    assert sizes and min(sizes) >= 2 * 3840 * 2160 * 3
+@pytest.mark.parametrize("name", ["fastdds.xml", "fastrtps.xml"])
+def test_fastdds_profiles_give_room_for_a_4k_image_and_announce_often(name):
+    """`test_processes.py` sees the announcements themselves."""
+    root = ElementTree.parse(ROOT / "config" / name).getroot()
+    values = {element.tag.rpartition("}")[2]: element.text for element in root.iter()}
+    assert int(values["segment_size"]) >= 2 * 3840 * 2160 * 3
+    assert int(values["sec"]) == 1
+
+
+def test_each_fastdds_sends_announcements_by_a_thread_of_their_own():
+    """The two profiles differ in nothing but the element that its Fast DDS takes as a reason to."""
+    threes, twos = (ElementTree.parse(ROOT / "config" / name).getroot() for name in ("fastdds.xml", "fastrtps.xml"))
+    controllers = []
+    for root in (threes, twos):
+        rtps = root[1][0]
+        controllers.append(rtps[-1].tag.rpartition("}")[2])
+        rtps.remove(rtps[-1])
+    assert controllers == ["flow_controller_descriptor_list", "throughputController"]
+    assert ElementTree.tostring(threes) == ElementTree.tostring(twos)
 
 
 def test_package_xml_and_setup_py_agree():
