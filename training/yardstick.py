@@ -54,6 +54,8 @@ def compare(models: Sequence[Path], repeats: int = 15) -> None:
     with TemporaryDirectory() as folder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = 2, 1
+        # Threads that spin on after a run would take the cores from whoever is next.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         yardstick = onnxruntime.InferenceSession(str(write_yardstick(Path(folder) / "yardstick.onnx")), options)
     students = [backends.create("onnxruntime", model, threads=2) for model in models]
     random = np.random.default_rng(0)
