@@ -17,7 +17,7 @@ SAMPLES = ((1, 1), (3, 3))
 
 MAPS = ("infrared_base", "visible_base", "base", "infrared_gain", "visible_gain")
 
-_CELLS = 8
+_CELLS = 16
 """Rows of cells at a time: what lies between two steps stays in the cache."""
 
 
