@@ -117,7 +117,8 @@ class Maps(nn.Module):
         rank, contrast = equalised - lifted, lifted - surroundings
         # Where the visible image is blinded and the infrared sees something.
         seen = (middle + coarse)[:, :1]
-        blinded = _ramp(visible_base, *BLINDED) * _ramp(seen, *SEEN)
+        visible_blocks = blocks[:, 1:]
+        blinded = _ramp(visible_blocks, *BLINDED) * _ramp(seen, *SEEN)
 
         known = [quarters, 8 * fine, 8 * middle, 8 * coarse, lifted, rank, contrast, blinded]
         features = torch.relu(self.stem(torch.cat(known, dim=1)))
@@ -127,8 +128,8 @@ class Maps(nn.Module):
         vivid = vividness.reshape(-1, 1, 1, 1)
         correction = faithful + vivid * change
 
-        skeleton = torch.cat([bases, darker, rank, contrast, lifted, blinded], dim=1)
-        infrared_base, visible_base, darker, rank, contrast, lifted, blinded = _edged(skeleton, 1).split(1, dim=1)
+        skeleton = torch.cat([bases, darker, rank, contrast, lifted, blinded, visible_blocks], dim=1)
+        infrared_base, visible_base, darker, rank, contrast, lifted, blinded, light = _edged(skeleton, 1).split(1, dim=1)
         # Faithful: details above a common low base, which is close to the larger of the sources, pixel by pixel.
         # Vivid: two-scale fusion with a base that is lifted and spread over the local range.
         low = FLOOR * darker
@@ -138,7 +139,7 @@ class Maps(nn.Module):
         maps = start + vivid * (end - start)
         # A common blinding light becomes a bright base with room for the infrared's details.
         bases, base = maps.split([2, 1], dim=1)
-        own = torch.cat([infrared_base, visible_base], dim=1)
+        own = torch.cat([infrared_base, light], dim=1)
         maps = torch.cat([bases + blinded * (own - bases), base + blinded * (BLINDED_LEVEL - base)], dim=1)
         # Corrections are factors: what is dark cannot be pushed below black, however unlike the training scenes it is.
         factors = torch.exp(0.5 * correction)
