@@ -1,7 +1,6 @@
 """The student: a low-resolution network that says how two full-resolution sources are put together.
 
-At full resolution there are six images to read and a handful of element-wise operations, so the cost stays small at
-any size:
+At full resolution there is only a handful of element-wise operations, so the cost stays small at any size:
 
     fused = base + stronger(gain_infrared · (infrared − base_infrared), gain_visible · (visible − base_visible))
 
@@ -25,12 +24,12 @@ from ivif_core.skeleton import BLOCK, MAPS, SAMPLES
 STRIDE = 32
 """Crops at offsets that are multiples of it are fused alike: wide surroundings are seen in cells of this side."""
 
-# Constants of the skeleton, in [0, 1] luminance.
-FLOOR, SHARED = 0.4, 0.15
-LIFT, EQUALISE, CONTRAST, GAIN = 0.6, 0.6, 0.5, 1.5
-BLINDED, BLINDED_LEVEL = (0.90, 0.97), 0.88
-SEEN = (0.012, 0.03)
-LEVELS, WIDE, REACH = 8, 11, 2.3
+# The skeleton, in [0, 1] luminance.
+FLOOR, SHARED = 0.4, 0.15  # faithful: height of the low base in the darker source's, and what of that is added to it
+LIFT, EQUALISE, CONTRAST, GAIN = 0.6, 0.6, 0.5, 1.5  # vivid: exponent, shares of local rank and contrast, of details
+BLINDED, BLINDED_LEVEL = (0.90, 0.97), 0.88  # from where to where a block is blinded, and the base it then gets
+SEEN = (0.012, 0.03)  # contrast from which on the infrared is taken to see something
+LEVELS, WIDE, REACH = 8, 11, 2.3  # of the local histograms: levels; cells across and σ of their window
 
 
 def bilinear_kernels(scale: int) -> Tensor:
@@ -129,7 +128,9 @@ class Maps(nn.Module):
         correction = faithful + vivid * change
 
         skeleton = torch.cat([bases, darker, rank, contrast, lifted, blinded, visible_blocks], dim=1)
-        infrared_base, visible_base, darker, rank, contrast, lifted, blinded, light = _edged(skeleton, 1).split(1, dim=1)
+        infrared_base, visible_base, darker, rank, contrast, lifted, blinded, light = _edged(skeleton, 1).split(
+            1, dim=1
+        )
         # Faithful: details above a common low base, which is close to the larger of the sources, pixel by pixel.
         # Vivid: two-scale fusion with a base that is lifted and spread over the local range.
         low = FLOOR * darker
@@ -137,7 +138,7 @@ class Maps(nn.Module):
         ends = torch.cat([low, low, low + SHARED * darker, infrared_base, visible_base, toned], dim=1)
         start, end = ends.split(3, dim=1)
         maps = start + vivid * (end - start)
-        # A common blinding light becomes a bright base with room for the infrared's details.
+        # A blinding light becomes a bright base with room for the infrared's details.
         bases, base = maps.split([2, 1], dim=1)
         own = torch.cat([infrared_base, light], dim=1)
         maps = torch.cat([bases + blinded * (own - bases), base + blinded * (BLINDED_LEVEL - base)], dim=1)
