@@ -13,8 +13,9 @@ from ivif_core.errors import InputError
 _STRIPE = 64
 """Rows at a time, so that what lies between two steps stays in the processor's cache."""
 
-_PEDESTAL = 16
-"""Levels that are added to luminance before dividing by it."""
+_WITH_PEDESTAL = np.minimum(np.arange(256) + 16, 255).astype(np.uint8)
+"""Luminance plus the levels that are added before dividing by it. A table, since `cv2.add` takes a number beside an
+array of four rows and one column for another array."""
 
 
 def check_visible(visible: np.ndarray) -> np.ndarray:
@@ -84,7 +85,7 @@ def recompose(fused_y: np.ndarray, visible: np.ndarray, visible_y: np.ndarray | 
 def _recomposed_planes(fused_y: np.ndarray, visible: np.ndarray, visible_y: np.ndarray) -> list[np.ndarray]:
     # uint8 subtraction saturates at 0, so the two one-sided differences together are the signed one.
     up, down = cv2.subtract(fused_y, visible_y), cv2.subtract(visible_y, fused_y)
-    lift = cv2.divide(cv2.min(up, visible_y), cv2.add(visible_y, _PEDESTAL), scale=255)
+    lift = cv2.divide(cv2.min(up, visible_y), cv2.LUT(visible_y, _WITH_PEDESTAL), scale=255)
     # Y · lift is at most `up`, so everything that is added is positive and saturates as the whole sum would.
     up = cv2.subtract(up, cv2.multiply(visible_y, lift, scale=1 / 255))
     planes = list(cv2.split(visible))

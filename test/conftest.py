@@ -10,8 +10,10 @@ from hypothesis import settings
 # torch's threads wait for each other at every small operation, which on a busy machine takes seconds.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-settings.register_profile("shared_machine", deadline=None)  # a busy machine is no failure
-settings.load_profile("shared_machine")
+# A busy machine is no failure. The same cases in every run; HYPOTHESIS_PROFILE=search looks for new ones.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ivif_core import colour
@@ -32,6 +32,8 @@ def recompose_slowly(fused_y, visible, visible_y):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 70), st.integers(1, 40))
+@example(0, 4, 1)
+@example(0, 68, 1)
 @settings(max_examples=25, deadline=None)
 def test_recompose_is_its_formula(seed, height, width):
     fused_y, visible = random_case(seed, height, width)
