@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ivif_core.bag_fusion import FUSED_TOPIC, fuse_bag
+from ivif_core.bag_fusion import FUSED_TOPIC, fuse_bag, storage_suffix
 from ivif_core.data.bag_images import read_bag_images
 from ivif_core.data.bag_writer import BagWriter
 from ivif_core.image_message import to_infrared, to_visible
@@ -105,7 +105,7 @@ def measure_bag(
         infrared = [to_infrared(pair.infrared.message) for pair in held]
         visible = [to_visible(pair.visible.message) for pair in held]
         fused = fuser.fuse(infrared[0], visible[0])
-        is_mcap = source.suffix == ".mcap" or (source.is_dir() and any(source.glob("*.mcap")))
+        is_mcap = storage_suffix(source) == ".mcap"
 
         def decode() -> int:
             for image in read_bag_images(source, topics["infrared"], topics["visible"]):

@@ -130,7 +130,7 @@ def fuse_bag(
             if keep_all:
                 _check_keep_all(source, readers, fused_topic)
             said = _count_images(readers, found)
-            is_mcap = _storage_suffix(source) == ".mcap"
+            is_mcap = storage_suffix(source) == ".mcap"
             workers = [partial(_fuse, worker) for worker in stack.enter_context(fuser.workers())]
             with BagWriter(part / target.name, is_mcap=is_mcap, fused_topic=fused_topic) as writer:
                 read = _read(readers, found, pairing, keep_all, result)
@@ -176,7 +176,8 @@ def _open(source: Path, recovered: Path, stack: ExitStack, result: BagResult) ->
     ]
 
 
-def _storage_suffix(source: Path) -> str:
+def storage_suffix(source: Path) -> str:
+    """'.mcap', '.db3' or another, of a bag's file or of the files in its folder; empty: it has none."""
     files = [source] if source.is_file() else [file for file in source.iterdir() if file.suffix in STORAGE_SUFFIXES]
     return files[0].suffix if files else ""
 

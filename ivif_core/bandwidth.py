@@ -148,13 +148,13 @@ def network_bytes(model: Path, backend: str, size: tuple[int, int]) -> int:
     from ivif_core.onnx_graph import fold_constants, to_half, with_shapes
 
     in_half = backend in ("tensorrt", "torch")
-    file, types = typed_model(model, "fp16") if in_half else (model, "fp16")
+    file, types = typed_model(model, "fp16") if in_half else (model, "fp32")
     graph = onnx.load(file)
     names = {value.name for value in graph.graph.input}
     if not {"infrared", "visible"} <= names:
         raise ModelError(f"bandwidth: {model} takes {', '.join(sorted(names))}; expected infrared and visible images")
     graph = fold_constants(graph)
-    if types == "fp32":
+    if in_half and types == "fp32":
         graph = to_half(graph)
     shapes = {}
     for value in graph.graph.input:

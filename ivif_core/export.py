@@ -41,20 +41,20 @@ def export_student(student: Student, folder: str | Path, *, recipe: str, name: s
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    weights = b"".join(value.detach().cpu().numpy().tobytes() for value in student.state_dict().values())
     metadata = {
         "ivif.version": __version__,
         "ivif.stride": str(student.stride),
         "ivif.receptive_field": str(student.receptive_field),
         "ivif.recipe_sha256": hashlib.sha256(recipe.encode()).hexdigest(),
-        "ivif.weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
     written = []
     for suffix, exported in (("", _float), ("_uint8", _eight_bit), ("_maps", _maps)):
-        form = {"ivif.form": "maps"} if exported is _maps else {}
-        content = _with_metadata(_to_onnx(*exported(student.cpu().eval())), metadata | form)
+        if exported is _maps:
+            metadata["ivif.form"] = "maps"
+        content = _with_metadata(_to_onnx(*exported(student.cpu().eval())), metadata)
         written.append(folder / f"{name}{suffix}.onnx")
         _write(written[-1], content)
+        metadata.setdefault("ivif.made_from", hashlib.sha256(content).hexdigest())
     return written
 
 

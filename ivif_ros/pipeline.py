@@ -180,8 +180,8 @@ class Pipeline:
 
     def _check_drift(self, intensity: np.ndarray, pixels: np.ndarray) -> None:
         if self._drift is not None and self._until_drift_check == 0:
-            registered, outside = self._fuser.registration.apply(intensity, pixels.shape[:2])
-            self._drift.add(registered, luminance(pixels), outside)
+            registered, stand_in = self._fuser.registration.apply(intensity, pixels.shape[:2])
+            self._drift.add(registered, luminance(pixels), stand_in)
         self._until_drift_check = (self._until_drift_check - 1) % DRIFT_INTERVAL
 
     def side_by_side(self, frame: FusedFrame) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +41,8 @@ class Signature:
 class Backend(ABC):
     """A runtime that maps (infrared, visible) luminance to fused luminance with one ONNX model.
 
-    `run_seconds` is the time that the last `infer` took for the fusion itself: the runtime, and where its model gives
-    maps, what is done with them. `file` is the form of the model that is really loaded.
+    `run_seconds` is the time of the last `infer`, from 8-bit sources to the 8-bit fused image. `file` is the form of
+    the model that is really loaded.
 
     Use it as a context manager, or call `open` and `close`; both may be called twice. Not thread-safe: one caller at
     a time.
@@ -149,24 +150,8 @@ class Backend(ABC):
             InputError: wrong type, shape, size or vividness.
         """
         self.open()
-        self._check(infrared, visible, vividness)
-        if self.signature.maps:
-            return self._infer_by_maps(infrared, visible, vividness)
-        feeds = self._feeds(infrared, visible, vividness)
         started = time.perf_counter()
-        fused = self._run(feeds)
-        self.run_seconds = time.perf_counter() - started
-        return self._image(fused)
-
-    def _infer_by_maps(self, infrared: np.ndarray, visible: np.ndarray, vividness: float) -> np.ndarray:
-        started = time.perf_counter()
-        feeds = {"statistics": np.concatenate([statistics(infrared), statistics(visible)])[None]}
-        if self.signature.vividness:
-            feeds["vividness"] = np.array([vividness], np.float32)
-        maps = self._run(feeds)[0]
-        if self._skeleton is None or self._skeleton.shape != visible.shape:
-            self._skeleton = Skeleton(visible.shape)
-        fused = self._skeleton.apply(infrared, visible, maps)
+        fused = self._image(self._run(self._feeds(infrared, visible, vividness)), infrared, visible)
         self.run_seconds = time.perf_counter() - started
         return fused
 
@@ -178,36 +163,47 @@ class Backend(ABC):
         Args, Yields and Raises: as `infer`.
         """
         self.open()
-        if self.signature.maps:
-            yield from (self.infer(*pair, vividness) for pair in pairs)
-            return
+        under_way: deque[tuple[np.ndarray, np.ndarray]] = deque()
 
         def feeds() -> Iterator[dict[str, np.ndarray]]:
             for pair in pairs:
-                self._check(*pair, vividness)
-                yield self._feeds(*pair, vividness)
+                feed = self._feeds(*pair, vividness)
+                under_way.append(pair)
+                yield feed
 
-        yield from map(self._image, self._run_many(feeds()))
+        for output in self._run_many(feeds()):
+            yield self._image(output, *under_way.popleft())
 
     def _run_many(self, feeds: Iterable[dict[str, np.ndarray]]) -> Iterator[np.ndarray]:
         """`_run` over a sequence; a runtime that can overlap the work on two of them does it here."""
         return map(self._run, feeds)
 
     def _feeds(self, infrared: np.ndarray, visible: np.ndarray, vividness: float) -> dict[str, np.ndarray]:
+        """What the model takes, of 8-bit images."""
+        self._check(infrared, visible, vividness)
         signature = self.signature
-        feeds = {
-            "infrared": infrared[None, None],
-            "visible": visible[None] if signature.colour else visible[None, None],
-        }
-        if not signature.uint8:
-            feeds = {name: np.multiply(image, np.float32(1 / 255), dtype=np.float32) for name, image in feeds.items()}
-        feeds = {name: np.ascontiguousarray(image) for name, image in feeds.items()}
+        if signature.maps:
+            feeds = {"statistics": np.concatenate([statistics(infrared), statistics(visible)])[None]}
+        else:
+            feeds = {
+                "infrared": infrared[None, None],
+                "visible": visible[None] if signature.colour else visible[None, None],
+            }
+            if not signature.uint8:
+                scale = np.float32(1 / 255)
+                feeds = {name: np.multiply(image, scale, dtype=np.float32) for name, image in feeds.items()}
+            feeds = {name: np.ascontiguousarray(image) for name, image in feeds.items()}
         if signature.vividness:
             feeds["vividness"] = np.array([vividness], np.float32)
         return feeds
 
-    def _image(self, fused: np.ndarray) -> np.ndarray:
-        image = fused[0]
+    def _image(self, output: np.ndarray, infrared: np.ndarray, visible: np.ndarray) -> np.ndarray:
+        """The fused 8-bit image, of what the model gives for these sources."""
+        if self.signature.maps:
+            if self._skeleton is None or self._skeleton.shape != visible.shape:
+                self._skeleton = Skeleton(visible.shape)
+            return self._skeleton.apply(infrared, visible, output[0])
+        image = output[0]
         if not self.signature.uint8:
             image = np.clip(np.rint(image * np.float32(255)), 0, 255).astype(np.uint8)
         return image if self.signature.colour else image[0]

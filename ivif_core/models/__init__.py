@@ -3,9 +3,9 @@
 The ONNX contract: inputs `infrared`, `visible` (N×1×H×W) and, once the student has one, `vividness` (float32 [1]);
 output `fused` (N×1×H×W). float32 in [0, 1] in `student.onnx`; `student_uint8.onnx` beside it takes and gives uint8
 0..255 and is the same network. So is `student_maps.onnx`, the form for CPUs, whose full-resolution work is done outside
-the runtime (`ivif_core.skeleton`): `statistics` (float32 1×24×⌈H/8⌉×⌈W/8⌉) and `vividness` in, `maps` out. Any height
-and width from 32 up. Metadata: `ivif.version`, `ivif.stride`, `ivif.receptive_field`, `ivif.recipe_sha256`,
-`ivif.weights_sha256`.
+the runtime (`ivif_core.skeleton`): `statistics` (float32 1×4×2⌈H/8⌉×2⌈W/8⌉) and `vividness` in, `maps` out. Any height
+and width from 32 up. Metadata: `ivif.version`, `ivif.stride`, `ivif.receptive_field`, `ivif.recipe_sha256`; and in all
+forms of a float32 file `ivif.made_from`, the SHA-256 of that file.
 """
 
 from __future__ import annotations
@@ -40,14 +40,13 @@ def resolve_model(model: str | Path | None = None) -> Path:
 
 
 def maps_form(model: Path) -> Path:
-    """`<stem>_maps.onnx` beside `<stem>_uint8.onnx` where both are of the same weights, else `model` itself."""
+    """`<stem>_maps.onnx` beside `<stem>_uint8.onnx` where both were made from one float32 file, else `model` itself."""
     stem = model.stem.removesuffix("_uint8")
     maps = model.with_name(f"{stem}_maps.onnx")
     if stem == model.stem or not maps.is_file():
         return model
     one, other = read_metadata(model), read_metadata(maps)
-    same = one.get("ivif.weights_sha256") == other.get("ivif.weights_sha256") is not None
-    return maps if same and one.get("ivif.version") == other.get("ivif.version") else model
+    return maps if one.get("ivif.made_from") == other.get("ivif.made_from") is not None else model
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:

@@ -15,7 +15,7 @@ from ivif_core.pinhole import Camera, Pinhole
 from ivif_core.registration import Resize
 from ivif_core.thermal import FixedScaling
 from test.ros.conftest import wait_for
-from test.ros.test_fusion_node import Rig, fixed_scaling, image, pair_of, scene
+from test.ros.rig import Rig, fixed_scaling, image, pair_of, scene
 
 TURN = cv2.Rodrigues(np.array([0.02, -0.03, 0.01]))[0]
 MOVE = [0.06, -0.01, 0.02]

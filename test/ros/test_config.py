@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from test.ros.conftest import wait_for
-from test.ros.test_fusion_node import Rig
+from test.ros.rig import Rig
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from test.core.test_deferred import Rig as EngineRig
 from test.ros.conftest import wait_for
-from test.ros.test_fusion_node import Rig, pair_of, scene
+from test.ros.rig import Rig, pair_of, scene
 
 
 def backend_in(diagnostics: list) -> str:

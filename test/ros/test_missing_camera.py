@@ -13,7 +13,7 @@ from std_msgs.msg import String
 
 from ivif_core.image_message import decode_image
 from test.ros.conftest import wait_for
-from test.ros.test_fusion_node import SECOND, Rig, image, scene
+from test.ros.rig import SECOND, Rig, image, scene
 
 FREEZE_AT, FREEZE_FOR, END = 0.9, 2.0, 3.8
 CLOCK_OFFSET = 0.08
