@@ -25,7 +25,7 @@ HAND = json.loads((Path(__file__).parent / "flir_points.json").read_text())["pai
 ZOOM = {"FLIR_T640": 1.6}
 """The T640 notes 1.6 times the Real2IR of the T650sc, whose optics are the same; the points say so too."""
 BLURRED = ("FLIR0803", "FLIR0809")
-"""The hand moved: RGB of the first is smeared over some 90 px, thermal of the second is streaked by its louvre's pitch."""
+"""The hand moved: RGB of the first is smeared over some 90 px, thermal of the second by its louvre's pitch."""
 
 
 def frame(folder: Path, name: str) -> tuple[Pair, tuple[float, float, float]]:
