@@ -45,11 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         f"{SCALES[0]} {SCALES[1]})")  # fmt: skip
     parser.add_argument("--rotation", type=float, default=6.0, metavar="DEG", help="without target: largest rotation")
     parser.add_argument("--overlay", type=Path, metavar="PNG", help="picture to judge by (default: beside the file)")
-    parser.add_argument("--force", action="store_true", help="write it even where plain resize fits better")
+    parser.add_argument(
+        "--force", action="store_true", help="write it even where it fits no better than plain resize, or than chance"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate, report, write."""
+    if args.output.is_dir() or not args.output.parent.is_dir():
+        raise InputError(f"{args.output}: expected the path of a file in a folder that exists")
     names, pairs = _read(args.infrared, args.visible)
     thermal, rgb = (image.shape[::-1] for image in pairs[0])
     if thermal[0] > rgb[0] and thermal[1] > rgb[1]:

@@ -94,6 +94,12 @@ def test_impossible_numbers_are_named(folders, capsys, options, said):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("place", [".", "nowhere/rig.yaml"])
+def test_a_place_that_cannot_be_written_is_named_at_once(folders, capsys, place):
+    assert calibrate(folders, "-o", folders / place) == 2
+    assert "folder that exists" in capsys.readouterr().err
+
+
 def test_swapped_cameras_are_pointed_out(folders, capsys):
     folders_swapped = [str(folders / "visible"), str(folders / "infrared")]
     assert main(["calibrate", *folders_swapped, "-o", str(folders / "rig.yaml"), "--rotation", "-1"]) == 2
