@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if objection and not args.force:
         print(
             f"ivif calibrate: {args.output} not written: {objection}. Look at {picture}; give more or other pairs, "
-            "points by hand (--points), or --force",
+            "what share of the RGB view the thermal lens has (--scales), points by hand (--points), or --force",
             file=sys.stderr,
         )
         return 1
