@@ -77,8 +77,10 @@ def calibrate(
         InputError: no pairs, different sizes, or nothing in them that matches.
         ConfigError: no range of scales, or a rotation out of 0 to 45°.
     """
-    if not 0 < scales[0] <= scales[1] < 100:
-        raise ConfigError(f"calibration: scales: expected MIN and MAX, 0 < MIN <= MAX, got {scales[0]:g} {scales[1]:g}")
+    if not 0.04 <= scales[0] <= scales[1] <= 10:  # the grid grows with the inverse: at 0.01 it takes an hour
+        raise ConfigError(
+            f"calibration: scales: expected MIN and MAX, 0.04 <= MIN <= MAX <= 10, got {scales[0]:g} {scales[1]:g}"
+        )
     if not 0 <= rotation <= 45:
         raise ConfigError(f"calibration: rotation: expected 0 to 45 degrees, got {rotation:g}")
     sizes = {(infrared.shape, visible.shape) for infrared, visible in pairs}

@@ -81,9 +81,10 @@ def test_a_fit_by_chance_is_not_written_and_force_takes_what_the_camera_notes(fo
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--scales", 0, 1), "0 < MIN"),
-        (("--scales", 2, 1), "0 < MIN"),
-        (("--scales", "nan", 1), "0 < MIN"),
+        (("--scales", 0, 1), "0.04 <= MIN"),
+        (("--scales", 0.01, 0.02), "0.04 <= MIN"),
+        (("--scales", 2, 1), "MIN <= MAX"),
+        (("--scales", "nan", 1), "0.04 <= MIN"),
         (("--rotation", -3), "0 to 45"),
         (("--rotation", 1e9), "0 to 45"),
         (("--picture-in-picture", 0, 0, 0), "Real2IR"),
