@@ -13,7 +13,7 @@ class StandIn:
         outside: uint8 H×W, 255 where it does not see.
     """
 
-    RAMP = 1 / 32
+    RAMP = 1 / 20
     """Width of the border in which thermal gives way, as a share of the visible width."""
     TILE = 32
     """Side of the squares that the border is looked for in, px."""

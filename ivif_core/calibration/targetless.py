@@ -15,7 +15,7 @@ import numpy as np
 
 from ivif_core.calibration.fitting import Model, fit, residuals, transform
 from ivif_core.calibration.orientation import alignment_score, orientation_field
-from ivif_core.errors import InputError
+from ivif_core.errors import ConfigError, InputError
 from ivif_core.registration import Size, rescaling
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -75,7 +75,14 @@ def calibrate(
 
     Raises:
         InputError: no pairs, different sizes, or nothing in them that matches.
+        ConfigError: no range of scales, or a rotation out of 0 to 45°.
     """
+    if not 0.04 <= scales[0] <= scales[1] <= 10:  # the grid grows with the inverse: at 0.01 it takes an hour
+        raise ConfigError(
+            f"calibration: scales: expected MIN and MAX, 0.04 <= MIN <= MAX <= 10, got {scales[0]:g} {scales[1]:g}"
+        )
+    if not 0 <= rotation <= 45:
+        raise ConfigError(f"calibration: rotation: expected 0 to 45 degrees, got {rotation:g}")
     sizes = {(infrared.shape, visible.shape) for infrared, visible in pairs}
     if len(sizes) != 1:
         raise InputError(f"calibration: expected pairs of one camera pair and one size, got {sorted(sizes) or 'none'}")
@@ -91,6 +98,24 @@ def calibrate(
     matrix = move @ matrix
     resize = rescaling(infrared.shape[::-1], visible.shape[::-1])
     return Found(matrix, residual, mean_score(pairs, matrix), mean_score(pairs, resize))
+
+
+def chance_score(pairs: Sequence[Pair], **search: object) -> float:
+    """The score that `calibrate` reaches where there is nothing to be found: with the infrared images mirrored.
+
+    Edges of any picture can be laid on those of another somehow; a registration that scores hardly more says nothing.
+
+    Args:
+        search: what `calibrate` was given.
+    """
+    scores = [0.0]
+    for axes in (0, 1, (0, 1)):
+        try:
+            mirrored = [(np.flip(infrared, axes).copy(), visible) for infrared, visible in pairs]
+            scores.append(calibrate(mirrored, **search).score)
+        except InputError:
+            continue  # not even by chance
+    return max(scores)
 
 
 def mean_score(pairs: Sequence[Pair], matrix: np.ndarray, width: int = 512) -> float:

@@ -13,13 +13,18 @@ from ivif_core import colour
 from ivif_core.calibration.board import Board, match_corners
 from ivif_core.calibration.fitting import NEEDED, fit, residuals
 from ivif_core.calibration.overlay import overlay
+from ivif_core.calibration.picture_in_picture import picture_in_picture, scales_around
 from ivif_core.calibration.points import read_points
-from ivif_core.calibration.targetless import SCALES, Pair, calibrate
+from ivif_core.calibration.targetless import SCALES, Pair, calibrate, chance_score, mean_score
 from ivif_core.errors import InputError
 from ivif_core.image_files import pair_by_stem, read_infrared, read_visible, write_image
 from ivif_core.registration import Homography, rescaling
 from ivif_core.registration_file import save_homography
 from ivif_core.thermal import PercentileScaling, to_intensity
+
+CLEAR = 1.2
+"""By so much the score must be over that of mirrored thermal images (twelve real scenes: 1.4 and more where the fit is
+right, at most 1.1 where it is not)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,32 +35,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--points", type=Path, metavar="JSON", help="matching points picked by hand")
     way.add_argument("--board", metavar="KIND:CxR", help="a board that both see: chessboard:9x6 or circles:4x11")
+    way.add_argument("--picture-in-picture", type=float, nargs=3, metavar=("REAL2IR", "X", "Y"),
+                     help="what a FLIR camera notes in its JPEGs (divided by its zoom): the pairs are searched at this "
+                     "scale; where they do not tell, --force takes it as it is")  # fmt: skip
     parser.add_argument("--model", choices=tuple(NEEDED), help="what may lie between the cameras (default: similarity; "
                         "homography for points and boards)")  # fmt: skip
-    parser.add_argument("--scales", type=float, nargs=2, default=SCALES, metavar=("MIN", "MAX"),
-                        help="without target: width of the thermal view as a share of the RGB one")  # fmt: skip
+    parser.add_argument("--scales", type=float, nargs=2, metavar=("MIN", "MAX"),
+                        help="without target: width of the thermal view as a share of the RGB one (default: "
+                        f"{SCALES[0]} {SCALES[1]})")  # fmt: skip
     parser.add_argument("--rotation", type=float, default=6.0, metavar="DEG", help="without target: largest rotation")
     parser.add_argument("--overlay", type=Path, metavar="PNG", help="picture to judge by (default: beside the file)")
-    parser.add_argument("--force", action="store_true", help="write it even where plain resize fits better")
+    parser.add_argument(
+        "--force", action="store_true", help="write it even where it fits no better than plain resize, or than chance"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate, report, write."""
+    if args.output.is_dir() or not args.output.parent.is_dir():
+        raise InputError(f"{args.output}: expected the path of a file in a folder that exists")
     names, pairs = _read(args.infrared, args.visible)
+    thermal, rgb = (image.shape[::-1] for image in pairs[0])
+    if thermal[0] > rgb[0] and thermal[1] > rgb[1]:
+        print(f"ivif calibrate: thermal is {thermal}, RGB {rgb} px: are the two swapped?", file=sys.stderr)
     if args.points or args.board:
-        matrix, notes, worse = _by_points(args, names, pairs)
+        matrix, notes, objection = _by_points(args, names, pairs)
     else:
-        matrix, notes, worse = _by_scenes(args, pairs)
+        matrix, notes, objection = _by_scenes(args, pairs)
     for key, value in notes.items():
         print(f"{key}: {value}")
     infrared, visible = pairs[0]
     picture = args.overlay or args.output.with_suffix(".png")
     write_image(picture, overlay(infrared, visible, matrix))
     print(f"overlay: {picture}")
-    if worse and not args.force:
+    if objection and not args.force:
         print(
-            f"ivif calibrate: {args.output} not written: plain resize fits the pairs better. Look at {picture}; give "
-            "more or other pairs, points by hand (--points), or --force",
+            f"ivif calibrate: {args.output} not written: {objection}. Look at {picture}; give more or other pairs, "
+            "what share of the RGB view the thermal lens has (--scales), points by hand (--points), or --force",
             file=sys.stderr,
         )
         return 1
@@ -84,20 +100,38 @@ def _one_size(images: list[np.ndarray], folder: Path) -> list[np.ndarray]:
     return [cv2.resize(image, smallest[::-1], interpolation=cv2.INTER_AREA) for image in images]
 
 
-def _by_scenes(args: argparse.Namespace, pairs: list[Pair]) -> tuple[np.ndarray, dict[str, object], bool]:
-    found = calibrate(pairs, model=args.model or "similarity", scales=tuple(args.scales), rotation=args.rotation)
+def _by_scenes(args: argparse.Namespace, pairs: list[Pair]) -> tuple[np.ndarray, dict[str, object], str]:
+    model, scales, said = args.model or "similarity", args.scales or SCALES, None
+    if args.picture_in_picture:
+        said = picture_in_picture(*args.picture_in_picture, *(image.shape[::-1] for image in pairs[0]))
+        scales = args.scales or scales_around(args.picture_in_picture[0])
+    search = {"model": model, "scales": tuple(scales), "rotation": args.rotation}
+    found, chance = calibrate(pairs, **search), chance_score(pairs, **search)
+    matrix, score = found.matrix, found.score
     notes: dict[str, object] = {
-        "method": f"{len(pairs)} ordinary pairs, {args.model or 'similarity'}",
+        "method": f"{len(pairs)} ordinary pairs, {model}",
         "residual_px": round(found.residual, 2),
-        "alignment_score": round(found.score, 4),
+        "alignment_score": round(score, 4),
         "alignment_score_of_resize": round(found.resize_score, 4),
+        "alignment_score_of_mirrored_thermal": round(chance, 4),
     }
-    return found.matrix, notes, found.score <= found.resize_score
+    if said is not None:
+        said_score = mean_score(pairs, said)
+        notes["alignment_score_of_picture_in_picture"] = round(said_score, 4)
+        if score <= max(said_score, CLEAR * chance):
+            matrix, score = said, said_score
+            notes.update(method="picture in picture as the camera notes it", alignment_score=round(score, 4),
+                         alignment_score_of_search=round(found.score, 4))  # fmt: skip
+    if score <= found.resize_score:
+        return matrix, notes, "plain resize fits the pairs better"
+    if score <= CLEAR * chance:
+        return matrix, notes, "mirrored thermal images fit about as well, so that this is chance"
+    return matrix, notes, ""
 
 
 def _by_points(
     args: argparse.Namespace, names: list[str], pairs: list[Pair]
-) -> tuple[np.ndarray, dict[str, object], bool]:
+) -> tuple[np.ndarray, dict[str, object], str]:
     if args.points:
         infrared, visible = read_points(args.points)
         method = f"{len(infrared)} points by hand"
@@ -120,4 +154,4 @@ def _by_points(
         "largest_residual_px": round(float(after.max()), 2),
         "residual_of_resize_px": round(float(np.median(before)), 2),
     }
-    return matrix, notes, bool(np.median(after) >= np.median(before))
+    return matrix, notes, "plain resize fits the points better" if np.median(after) >= np.median(before) else ""

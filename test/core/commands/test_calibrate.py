@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from ivif_core.calibration.fitting import transform
+from ivif_core.calibration.picture_in_picture import picture_in_picture
 from ivif_core.cli import main
 from ivif_core.registration_file import load_registration
 
@@ -54,6 +55,56 @@ def test_ordinary_pairs(folders, capsys):
     assert notes["alignment_score"] > notes["alignment_score_of_resize"]
     assert cv2.imread(str(folders / "rig.png")).shape == (540, 1920, 3)
     assert "residual_px" in capsys.readouterr().out
+
+
+def test_what_a_flir_camera_notes_sets_the_scale(folders):
+    assert calibrate(folders, "--picture-in-picture", 1.33, -15, 22) == 0
+    found = load_registration(folders / "rig.yaml")
+    corners = np.array([[0, 0], [319, 0], [0, 255], [319, 255.0]])
+    assert np.abs(transform(found.matrix, corners) - transform(MATRIX, corners)).max() < 2.5
+
+
+def test_a_fit_by_chance_is_not_written_and_force_takes_what_the_camera_notes(folders, rng, capsys):
+    for number in range(2):  # of some other scene
+        noise = cv2.GaussianBlur(rng.integers(0, 256, (256, 320), np.uint8), (0, 0), 4)
+        cv2.imwrite(str(folders / "infrared" / f"{number}.png"), noise)
+    noted = ("--picture-in-picture", 1.6, 10, -20)
+    assert calibrate(folders, *noted) == 1
+    assert "not written" in capsys.readouterr().err
+    assert not (folders / "rig.yaml").exists()
+    assert calibrate(folders, *noted, "--force") == 0
+    expected = picture_in_picture(1.6, 10, -20, INFRARED_SIZE, VISIBLE_SIZE)
+    np.testing.assert_allclose(load_registration(folders / "rig.yaml").matrix, expected, atol=1e-6)
+    assert "camera notes" in yaml.safe_load((folders / "rig.yaml").read_text())["method"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--scales", 0, 1), "0.04 <= MIN"),
+        (("--scales", 0.01, 0.02), "0.04 <= MIN"),
+        (("--scales", 2, 1), "MIN <= MAX"),
+        (("--scales", "nan", 1), "0.04 <= MIN"),
+        (("--rotation", -3), "0 to 45"),
+        (("--rotation", 1e9), "0 to 45"),
+        (("--picture-in-picture", 0, 0, 0), "Real2IR"),
+    ],
+)
+def test_impossible_numbers_are_named(folders, capsys, options, said):
+    assert calibrate(folders, *options) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", [".", "nowhere/rig.yaml"])
+def test_a_place_that_cannot_be_written_is_named_at_once(folders, capsys, place):
+    assert calibrate(folders, "-o", folders / place) == 2
+    assert "folder that exists" in capsys.readouterr().err
+
+
+def test_swapped_cameras_are_pointed_out(folders, capsys):
+    folders_swapped = [str(folders / "visible"), str(folders / "infrared")]
+    assert main(["calibrate", *folders_swapped, "-o", str(folders / "rig.yaml"), "--rotation", "-1"]) == 2
+    assert "swapped" in capsys.readouterr().err
 
 
 def test_points_by_hand(folders, rng):
