@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # fmt: off
 TENSORRT_OPERATORS = frozenset({
     "Abs", "Add", "AveragePool", "Cast", "Clip", "Concat", "Conv", "DepthToSpace", "DequantizeLinear", "Div", "Exp",
-    "Expand", "Floor", "Gather", "GlobalAveragePool", "HardSigmoid", "Identity", "LeakyRelu", "MatMul", "Max",
+    "Expand", "Floor", "Gather", "GlobalAveragePool", "HardSigmoid", "Identity", "LeakyRelu", "Log", "MatMul", "Max",
     "MaxPool", "Min", "Mod", "Mul", "Neg", "Pad", "Pow", "PRelu", "QuantizeLinear", "ReduceMax", "ReduceMean",
     "ReduceMin", "Relu", "Reshape", "Resize", "Round", "Shape", "Sigmoid", "Slice", "Softmax", "SpaceToDepth",
     "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze", "Where",

@@ -37,7 +37,7 @@ class StudentRecipe(RunRecipe):
 
     teacher: str
     rate: float = 2e-3
-    channels: int = 40
+    channels: int = 32
     dilations: tuple[int, ...] = (1, 2, 4, 1)
     overflow: float = 3.0
     degradation: Degradation = field(default_factory=Degradation)

@@ -20,14 +20,14 @@ from ivif_core.losses import structure
 class FaithfulWeights:
     """Weights of the faithful end; `noise_gain` and `glare_share` are the guards' limits."""
 
-    edges: float = 8.0
+    edges: float = 7.0
     information: float = 3.0
-    differences: float = 6.0
-    anchor: float = 100.0
+    differences: float = 10.0
+    anchor: float = 80.0
     overshoot: float = 200.0
     noise: float = 0.005
     noise_gain: float = 1.05
-    glare: float = 0.5
+    glare: float = 3.0
     glare_share: float = 0.65
 
 
@@ -39,18 +39,18 @@ class VividWeights:
     similarity: float = 2.0
     teacher_edges: float = 2.0
     teacher_pixels: float = 3.0
-    edges: float = 9.0
-    information: float = 7.0
-    differences: float = 3.0
-    clarity: float = 7.0
-    clarity_gain: float = 1.65
-    tone: float = 10.0
+    edges: float = 8.0
+    information: float = 6.0
+    differences: float = 12.0
+    clarity: float = 10.5
+    clarity_gain: float = 1.7
+    tone: float = 20.0
     deviation: float = 20.0
     deviation_goal: float = 0.26
-    entropy: float = 6.0
+    entropy: float = 18.0
     entropy_goal: float = 7.8
-    noise: float = 1.7
-    noise_gain: float = 1.4
+    noise: float = 4.0
+    noise_gain: float = 1.5
     glare: float = 0.03
     glare_share: float = 0.7
     warm: float = 20.0

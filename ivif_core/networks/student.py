@@ -1,14 +1,15 @@
 """The student: a low-resolution network that says how two full-resolution sources are put together.
 
-At full resolution there is only a handful of element-wise operations, so the cost stays small at any size:
+At full resolution there are two multiplications and two additions a pixel, so the cost stays small at any size:
 
-    fused = base + stronger(gain_infrared · (infrared − base_infrared), gain_visible · (visible − base_visible))
+    fused = offset + infrared_gain · infrared + visible_gain · visible
 
-The five maps are made at 1/8 resolution from what quarter-resolution means and samples tell. They begin as a skeleton
-without anything learned: two-scale fusion (Burt and Kolczynski, ICCV 1993) on bases that are low at the faithful end,
-lifted and locally equalised at the vivid end, and lowered where the visible image is blinded. A few depthwise-separable
-layers, zero at the start of training, correct it (low-resolution coefficients applied at full resolution: Gharbi et
-al., SIGGRAPH 2017).
+The three maps are made at 1/4 resolution, as coefficients of a local affine model are in the guided filter (He et al.,
+TPAMI 2013) and in bilateral learning (Gharbi et al., SIGGRAPH 2017). They put scales together, each by its own rule: a
+base (σ 8 pixels), details between it and a cell of 4 pixels, and details inside of a cell. Of details, those of the
+source count that is more active in the neighbourhood (Burt and Kolczynski, ICCV 1993), and in case of doubt those of
+the brighter one; of bases, the brighter, with what the darker one has of large shapes. The rules need nothing learned;
+a few depthwise-separable layers at 1/8 resolution, zero at the start of training, correct them.
 """
 
 from __future__ import annotations
@@ -19,50 +20,57 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ivif_core.skeleton import BLOCK, MAPS, SAMPLES
+from ivif_core.skeleton import BLOCK, CELL, SAMPLES
 
 STRIDE = 32
 """Crops at offsets that are multiples of it are fused alike: wide surroundings are seen in cells of this side."""
 
 # The skeleton, in [0, 1] luminance.
-FLOOR, SHARED = 0.4, 0.15  # faithful: height of the low base in the darker source's, and what of that is added to it
-LIFT, EQUALISE, CONTRAST, GAIN = 0.6, 0.6, 0.5, 1.5  # vivid: exponent, shares of local rank and contrast, of details
-BLINDED, BLINDED_LEVEL = (0.90, 0.97), 0.88  # from where to where a block is blinded, and the base it then gets
-SEEN = (0.012, 0.03)  # contrast from which on the infrared is taken to see something
+CHOICE, QUIET = 10.0, 0.0012  # how decided the choice between activities is, and what of them is taken for noise
+DOUBT, ALIKE = 8.0, 0.03  # what brightness counts in that choice, and the difference from which on it counts wholly
+SHAPES, FAINT = 1.0, 0.045  # of the darker source's large shapes, what is added to the base, beyond faint ones
+LARGER = 0.7  # faithful: share of the larger source, cell by cell, in base and middle details
+ROOM = 1.3  # mean contrasts by which a base makes room for the details of a darker source
+HEADROOM = (1.65, 0.55)  # mean contrasts that a base stays below white: at the faithful end, and more at the vivid one
+BLINDED = 60.0  # faithful: how fast the larger source loses its share where a base is too bright for details
+LIFT, EQUALISE, CONTRAST = 0.65, 0.3, 0.8  # vivid: exponent, and shares of local rank and contrast, of the base
+GAIN, NOISE = (1.0, 0.7), 0.01  # vivid: what is added to the gain of inner and middle details, but hardly to noise
 LEVELS, WIDE, REACH = 8, 11, 2.3  # of the local histograms: levels; cells across and σ of their window
 
+_CORRECTIONS = ("base", "shapes", "inner_choice", "middle_choice", *("inner_gain", "middle_gain") * 2)
+"""What the network says at 1/8 resolution, once for the faithful end and once for the change towards the vivid one."""
 
-def bilinear_kernels(scale: int) -> Tensor:
-    """Weights that enlarge one map bilinearly (half-pixel centres) straight into space-to-depth layout.
 
-    Args:
-        scale: how many times larger.
+def bilinear_kernels() -> Tensor:
+    """Weights that enlarge a map of cells bilinearly (half-pixel centres) straight into blocks of 64 channels.
 
     Returns:
-        (scale², 1, 3, 3), for a convolution without padding.
+        (64, 1, 4, 4), for a convolution with a stride of 2 and no padding over a map with a halo of one cell.
     """
-    line = torch.zeros(scale, 3)
-    for position in range(scale):
-        offset = (position + 0.5) / scale - 0.5
-        line[position, 0] = max(-offset, 0.0)
-        line[position, 1] = 1.0 - abs(offset)
-        line[position, 2] = max(offset, 0.0)
-    return torch.einsum("ia,jb->ijab", line, line).reshape(scale * scale, 1, 3, 3)
+    cells = BLOCK // CELL
+    line = torch.zeros(BLOCK, cells + 2)
+    for pixel in range(BLOCK):
+        place = (pixel + 0.5) / CELL + 0.5  # of the pixel among the cells' centres, halo included
+        left = int(place)
+        line[pixel, left], line[pixel, left + 1] = 1 - (place - left), place - left
+    return torch.einsum("ia,jb->ijab", line, line).reshape(BLOCK * BLOCK, 1, cells + 2, cells + 2)
 
 
 def statistics_kernels() -> Tensor:
-    """Weights that take a block of 64 pixels, as channels, to the means of its four quarters and their samples.
+    """Weights that take a block of 64 pixels, as channels, to the means of its cells and how samples differ from them.
 
     Returns:
-        (12, 64, 1, 1): four means, the four first samples, the four second ones; quarters row by row.
+        (20, 64, 1, 1): four means, then four differences of each sample; cells row by row.
     """
-    half = BLOCK // 2
-    kernels = torch.zeros(1 + len(SAMPLES), 2, 2, BLOCK, BLOCK)
-    for row in range(2):
-        for column in range(2):
-            kernels[0, row, column, row * half : (row + 1) * half, column * half : (column + 1) * half] = 1 / half**2
+    cells = BLOCK // CELL
+    kernels = torch.zeros(1 + len(SAMPLES), cells, cells, BLOCK, BLOCK)
+    for row in range(cells):
+        for column in range(cells):
+            own = kernels[:, row, column, row * CELL : (row + 1) * CELL, column * CELL : (column + 1) * CELL]
+            own[:] = -1 / CELL**2
+            own[0] = 1 / CELL**2
             for index, (down, right) in enumerate(SAMPLES, start=1):
-                kernels[index, row, column, row * half + down, column * half + right] = 1.0
+                own[index, down, right] += 1.0
     return kernels.reshape(-1, BLOCK**2, 1, 1)
 
 
@@ -78,107 +86,145 @@ class SeparableLayer(nn.Sequential):
 
 
 class Maps(nn.Module):
-    """Statistics of both sources' blocks -> the five maps, all at 1/8 resolution."""
+    """Statistics of both sources' cells -> the three maps, all at 1/4 resolution."""
 
     def __init__(self, channels: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
-        self.halo = sum(dilations) + 1  # one more for the enlargement
+        self.halo = sum(dilations)
         blur = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
         wide = torch.tensor([math.exp(-0.5 * ((place - WIDE // 2) / REACH) ** 2) for place in range(WIDE)])
         wide = wide / wide.sum()
         self.register_buffer("blur_kernel", torch.outer(blur, blur).repeat(2, 1, 1, 1), persistent=False)
-        self.register_buffer("wide_kernel", torch.outer(wide, wide).repeat(LEVELS + 1, 1, 1, 1), persistent=False)
+        self.register_buffer("wide_kernel", torch.outer(wide, wide).repeat(LEVELS + 2, 1, 1, 1), persistent=False)
+        self.register_buffer("quarters_kernel", torch.eye(4).reshape(4, 1, 2, 2).repeat(2, 1, 1, 1), persistent=False)
         self.register_buffer("levels", torch.linspace(0, 1, LEVELS).reshape(1, -1, 1, 1), persistent=False)
-        self.stem = nn.Conv2d(8 + 6 + 4, channels, 1)
+        self.stem = nn.Conv2d(8 + 6 + 5, channels, 1)
         self.body = nn.Sequential(*(SeparableLayer(channels, dilation) for dilation in dilations))
-        self.head = nn.Conv2d(channels, 2 * len(MAPS) + 2, 1)
+        self.head = nn.Conv2d(channels, 2 * len(_CORRECTIONS) + 2, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, statistics: Tensor, vividness: Tensor) -> Tensor:
         """
         Args:
-            statistics: N×24×H/8×W/8 in [0, 1]: of infrared, then of visible, what `statistics_kernels` takes.
+            statistics: N×4×h×w in [0, 1], infrared's then visible's, as `ivif_core.skeleton.statistics`; h, w even.
             vividness: [1] or [N].
 
         Returns:
-            N×5×(H/8+2)×(W/8+2), in the order of `MAPS`, with a halo of one cell for the enlargement.
+            N×3×(h+2)×(w+2), in the order of `MAPS`, with a halo of one cell for the enlargement.
         """
-        quarters, blocks, fine, middle = _scales(statistics)
+        infrared_mean, infrared_activity, visible_mean, visible_activity = statistics.split(1, dim=1)
+        means = torch.cat([infrared_mean, visible_mean], dim=1)
+        activities = torch.cat([infrared_activity, visible_activity], dim=1)
+        blocks = functional.avg_pool2d(means, 2)
         bases = self.blur(blocks)
+        near_bases = _doubled(bases)
+        middles = means - near_bases
+        inner, middle = self.blur(activities), self.blur(middles.abs())
+        contrasts = self.blur(functional.avg_pool2d(middle, 2))
         coarse = self.blur((blocks - bases).abs())
-        fine, middle = self.blur(fine), self.blur(middle)
 
-        infrared_base, visible_base = bases.split(1, dim=1)
-        darker, brighter = torch.minimum(infrared_base, visible_base), torch.maximum(infrared_base, visible_base)
-        lifted = brighter.clamp_min(1e-3) ** LIFT
-        equalised, surroundings = self.tones(lifted)
-        rank, contrast = equalised - lifted, lifted - surroundings
-        # Where the visible image is blinded and the infrared sees something.
-        seen = (middle + coarse)[:, :1]
-        visible_blocks = blocks[:, 1:]
-        blinded = _ramp(visible_blocks, *BLINDED) * _ramp(seen, *SEEN)
-
-        known = [quarters, 8 * fine, 8 * middle, 8 * coarse, lifted, rank, contrast, blinded]
-        features = torch.relu(self.stem(torch.cat(known, dim=1)))
+        base, darker = base_with_room(bases, contrasts)
+        lifted = base.clamp_min(1e-3) ** LIFT
+        equalised, surroundings, far = self.surroundings(lifted, darker)
+        rank, contrast, shapes = equalised - lifted, lifted - surroundings, darker - far
+        quarters = functional.conv2d(means, self.quarters_kernel, stride=2, groups=2)
+        known = [quarters, 8 * functional.avg_pool2d(inner, 2), 8 * contrasts, 8 * coarse]
+        features = torch.relu(self.stem(torch.cat([*known, base, lifted, rank, contrast, shapes], dim=1)))
         # Replicated once, so that no later convolution pads and the border is not seen as a dark frame.
         corrections = self.head(self.body(_edged(features, self.halo)))
-        faithful, change, tone = corrections.split([len(MAPS), len(MAPS), 2], dim=1)
+        faithful, change, tone = corrections.split([len(_CORRECTIONS), len(_CORRECTIONS), 2], dim=1)
         vivid = vividness.reshape(-1, 1, 1, 1)
         correction = faithful + vivid * change
+        inner_gain, middle_gain = GAIN
 
-        skeleton = torch.cat([bases, darker, rank, contrast, lifted, blinded, visible_blocks], dim=1)
-        infrared_base, visible_base, darker, rank, contrast, lifted, blinded, light = _edged(skeleton, 1).split(
-            1, dim=1
-        )
-        # Faithful: details above a common low base, which is close to the larger of the sources, pixel by pixel.
-        # Vivid: two-scale fusion with a base that is lifted and spread over the local range.
-        low = FLOOR * darker
         toned = lifted + (EQUALISE + tone[:, :1]) * rank + (CONTRAST + tone[:, 1:]) * contrast
-        ends = torch.cat([low, low, low + SHARED * darker, infrared_base, visible_base, toned], dim=1)
-        start, end = ends.split(3, dim=1)
-        maps = start + vivid * (end - start)
-        # A blinding light becomes a bright base with room for the infrared's details.
-        bases, base = maps.split([2, 1], dim=1)
-        own = torch.cat([infrared_base, light], dim=1)
-        maps = torch.cat([bases + blinded * (own - bases), base + blinded * (BLINDED_LEVEL - base)], dim=1)
-        # Corrections are factors: what is dark cannot be pushed below black, however unlike the training scenes it is.
-        factors = torch.exp(0.5 * correction)
-        gains = GAIN**vivid
-        return torch.cat([maps * factors[:, :3], gains * factors[:, 3:]], dim=1)
+        # Factors, not terms: what is dark cannot be pushed below black, however unlike the training scenes it is.
+        base = (base + vivid * (toned - base)) * torch.exp(0.5 * correction[:, :1])
+        clear = torch.relu(shapes - FAINT) - torch.relu(-shapes - FAINT)
+        shapes = (SHAPES * (1 + vivid) + correction[:, 1:2]) * clear
+        base = base + shapes
+        headroom = (HEADROOM[0] + HEADROOM[1] * vivid) * torch.maximum(*contrasts.split(1, dim=1))
+        excess = (base - 1 + headroom).relu()
+        base = base - excess
+        # Where even the details of a nearly white base need room, the larger source is one that sees nothing.
+        trust = (1 - BLINDED * excess).clamp(0, 1)
+        # How bright both sources are at most, around; the vivid end may be brighter.
+        peak = torch.maximum(*(means + activities).split(1, dim=1))
+        ceiling = functional.max_pool2d(_edged(functional.max_pool2d(peak, 2), 1), 3, stride=1) + vivid
 
-    def tones(self, lifted: Tensor) -> tuple[Tensor, Tensor]:
-        """Rank of each cell's brightness among its wide surroundings (local equalisation), and their mean."""
+        at_blocks = [base, shapes, trust, ceiling, correction[:, 2:4], torch.exp(0.5 * correction[:, 4:])]
+        base, shapes, trust, ceiling, bias, gains = _doubled(torch.cat(at_blocks, dim=1)).split([1, 1, 1, 1, 2, 4], 1)
+        inner_weights = _weights(inner, means, bias[:, :1])
+        middle_weights = _weights(middle, near_bases, bias[:, 1:])
+        inner_gains, middle_gains = gains.split(2, dim=1)
+        inner_gains = inner_gains * inner_weights * (1 + inner_gain * vivid * _loud(inner))
+        middle_gains = middle_gains * middle_weights * (1 + middle_gain * vivid * _loud(middle))
+        middle_level = base + _sum(middle_gains * middles)
+        larger = torch.maximum(infrared_mean, visible_mean) + shapes
+        level = middle_level + LARGER * (1 - vivid) * trust * (larger - middle_level)
+        level = torch.minimum(level, ceiling - _sum(inner_weights * activities))
+        return _edged(torch.cat([level - _sum(inner_gains * means), inner_gains], dim=1), 1)
+
+    def surroundings(self, lifted: Tensor, darker: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of each block's wide surroundings: the rank of its brightness among them (local equalisation), the mean
+        brightness, and the mean of `darker`."""
         # How much of the surroundings is darker than each of a few levels; between them, linearly.
-        darker = ((self.levels - lifted) * (LEVELS - 1) + 0.5).clamp(0, 1)
-        cells = torch.cat([darker, lifted], dim=1)
+        below = ((self.levels - lifted) * (LEVELS - 1) + 0.5).clamp(0, 1)
+        cells = torch.cat([below, lifted, darker], dim=1)
         step = STRIDE // BLOCK
         # Whole cells only: a cut one at the lower and right border is filled up by replication.
         cells = functional.avg_pool2d(functional.pad(cells, (0, step - 1) * 2, mode="replicate"), step)
-        cells = functional.conv2d(_edged(cells, WIDE // 2), self.wide_kernel, groups=LEVELS + 1)
+        cells = functional.conv2d(_edged(cells, WIDE // 2), self.wide_kernel, groups=LEVELS + 2)
         cells = functional.interpolate(cells, scale_factor=float(step), mode="bilinear", align_corners=False)
-        cells = cells[..., : lifted.shape[2], : lifted.shape[3]]
+        below, *means = cells[..., : lifted.shape[2], : lifted.shape[3]].split([LEVELS, 1, 1], dim=1)
         near = (1 - (lifted - self.levels).abs() * (LEVELS - 1)).relu()
-        return LEVELS * (near * cells[:, :-1]).mean(1, keepdim=True), cells[:, -1:]
+        return LEVELS * (near * below).mean(1, keepdim=True), *means
 
     def blur(self, maps: Tensor) -> Tensor:
         return functional.conv2d(_edged(maps, 2), self.blur_kernel, groups=2)
 
 
-def _scales(statistics: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """N×8 means of the quarters, N×2 of the blocks, mean distance of samples from them and of them from theirs."""
-    quarters, blocks, fine, middle = [], [], [], []
-    for source in statistics.split(4 * (1 + len(SAMPLES)), dim=1):
-        means, *samples = source.split(4, dim=1)
-        quarters.append(means)
-        blocks.append(means.mean(1, keepdim=True))
-        fine.append(torch.cat([(sample - means).abs() for sample in samples], dim=1).mean(1, keepdim=True))
-        middle.append((means - blocks[-1]).abs().mean(1, keepdim=True))
-    return tuple(torch.cat(parts, dim=1) for parts in (quarters, blocks, fine, middle))
+def base_with_room(bases: Tensor, contrasts: Tensor) -> tuple[Tensor, Tensor]:
+    """The brighter base, lowered towards the darker one where that one has the larger details; and the darker one.
+
+    A bright base under another source's details would leave both sources' range, or the range of the image: where one
+    camera is blinded (a headlamp, a hot wall), what the other one sees needs room.
+
+    Args:
+        bases, contrasts: N×2×H×W in [0, 1], infrared and visible.
+    """
+    infrared, visible = bases.split(1, dim=1)
+    brighter, darker = torch.maximum(infrared, visible), torch.minimum(infrared, visible)
+    # Goes from one source's contrast to the other's without a jump where the bases cross.
+    missing = contrasts[:, 1:] - contrasts[:, :1]
+    needed = (missing * torch.tanh(32 * (infrared - visible))).relu()
+    return torch.maximum(darker, brighter - ROOM * needed), darker
 
 
-def _ramp(value: Tensor, low: float, high: float) -> Tensor:
-    return ((value - low) / (high - low)).clamp(0, 1)
+def _weights(activities: Tensor, levels: Tensor, bias: Tensor) -> Tensor:
+    """Of both sources' details, N×2: how far each one counts; near 0 and 1, together 1."""
+    infrared, visible = (CHOICE * torch.log(activities + QUIET)).split(1, dim=1)
+    infrared_level, visible_level = levels.split(1, dim=1)
+    brighter = DOUBT * torch.tanh((infrared_level - visible_level) / ALIKE)
+    choice = torch.sigmoid(infrared - visible + brighter + bias)
+    return torch.cat([choice, 1 - choice], dim=1)
+
+
+def _loud(activities: Tensor) -> Tensor:
+    """N×2 -> N×1: 0 where there is at most noise … 1 where a source has details."""
+    loud = torch.maximum(*activities.split(1, dim=1))
+    return loud / (loud + NOISE)
+
+
+def _sum(both: Tensor) -> Tensor:
+    """N×2 -> N×1."""
+    infrared, visible = both.split(1, dim=1)
+    return infrared + visible
+
+
+def _doubled(maps: Tensor) -> Tensor:
+    return functional.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def _edged(maps: Tensor, width: int) -> Tensor:
@@ -195,19 +241,19 @@ class Student(nn.Module):
 
     stride = STRIDE
 
-    def __init__(self, channels: int = 40, dilations: tuple[int, ...] = (1, 2, 4, 1)) -> None:
+    def __init__(self, channels: int = 32, dilations: tuple[int, ...] = (1, 2, 4, 1)) -> None:
         super().__init__()
         self.maps = Maps(channels, dilations)
         self.register_buffer("statistics_kernel", statistics_kernels(), persistent=False)
         self.register_buffer("blocks_kernel", torch.eye(BLOCK**2).reshape(-1, 1, BLOCK, BLOCK), persistent=False)
-        self.register_buffer("enlarge_kernel", bilinear_kernels(BLOCK), persistent=False)
+        self.register_buffer("enlarge_kernel", bilinear_kernels(), persistent=False)
 
     @property
     def receptive_field(self) -> int:
         """Side, in pixels, of the square of input that one output pixel can depend on."""
-        bases = 2 * BLOCK * 2
-        wide = bases + STRIDE * (WIDE + 3)  # the cell's own place, and its neighbours by the enlargement
-        return max(wide, 2 * bases) + 2 * BLOCK * self.maps.halo
+        reach = 3 * 2  # blocks to each side: of the bases, of contrasts between them, of those blurred again
+        wide = STRIDE * (WIDE + 3)  # a block's own place, and its neighbours by the enlargement
+        return 2 * BLOCK * (reach + self.maps.halo + 2) + wide
 
     def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
         """
@@ -228,13 +274,16 @@ class Student(nn.Module):
         edges = (0, BLOCK - 1, 0, BLOCK - 1)
         sources = [functional.pad(image, edges, mode="replicate") for image in (infrared, visible)]
         infrared, visible = (functional.conv2d(image, self.blocks_kernel, stride=BLOCK) for image in sources)
-        statistics = torch.cat([functional.conv2d(x, self.statistics_kernel) for x in (infrared, visible)], dim=1)
-        maps = self.maps(statistics, vividness).split(1, dim=1)
-        infrared_base, visible_base, base, infrared_gain, visible_gain = (
-            functional.conv2d(one, self.enlarge_kernel) for one in maps
+        statistics = torch.cat([self._statistics(infrared), self._statistics(visible)], dim=1)
+        offset, infrared_gain, visible_gain = (
+            functional.conv2d(one, self.enlarge_kernel, stride=BLOCK // CELL)
+            for one in self.maps(statistics, vividness).split(1, dim=1)
         )
-        first = infrared_gain * (infrared - infrared_base)
-        second = visible_gain * (visible - visible_base)
-        # Of two details with one sign the stronger; with opposite signs their sum, which has no jump where they cross.
-        fused = base + torch.relu(torch.maximum(first, second)) - torch.relu(-torch.minimum(first, second))
+        fused = offset + infrared_gain * infrared + visible_gain * visible
         return functional.pixel_shuffle(fused, BLOCK)[..., :height, :width]
+
+    def _statistics(self, blocks: Tensor) -> Tensor:
+        """N×64×H/8×W/8 -> N×2×H/4×W/4, as `ivif_core.skeleton.statistics`."""
+        cells = functional.pixel_shuffle(functional.conv2d(blocks, self.statistics_kernel), BLOCK // CELL)
+        mean, differences = cells.split([1, len(SAMPLES)], dim=1)
+        return torch.cat([mean, differences.abs().mean(1, keepdim=True)], dim=1)

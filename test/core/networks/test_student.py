@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ivif_core.networks.student import SHARED, STRIDE, Student, bilinear_kernels, statistics_kernels
-from ivif_core.skeleton import BLOCK, Skeleton, statistics
+from ivif_core.networks.student import ROOM, STRIDE, Student, base_with_room, bilinear_kernels
+from ivif_core.skeleton import BLOCK, CELL, Skeleton, statistics
 
 
 @pytest.fixture
@@ -28,18 +28,31 @@ def pair(height, width, seed=0):
 
 
 def test_enlargement_is_bilinear():
-    coarse = torch.rand(1, 1, 7, 9)
-    blocks = functional.conv2d(coarse, bilinear_kernels(BLOCK))
-    expected = functional.interpolate(coarse, scale_factor=BLOCK, mode="bilinear", align_corners=False)
-    inner = expected[..., BLOCK:-BLOCK, BLOCK:-BLOCK]
-    torch.testing.assert_close(functional.pixel_shuffle(blocks, BLOCK), inner)
+    coarse = torch.rand(1, 1, 8, 10)
+    blocks = functional.conv2d(coarse, bilinear_kernels(), stride=BLOCK // CELL)
+    expected = functional.interpolate(coarse, scale_factor=CELL, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(functional.pixel_shuffle(blocks, BLOCK), expected[..., CELL:-CELL, CELL:-CELL])
 
 
-def test_statistics_are_those_of_the_skeleton():
+def test_statistics_are_those_of_the_skeleton(student):
     image = (255 * pair(64, 72)[0]).to(torch.uint8)
-    blocks = functional.pixel_unshuffle(image.float() / 255, BLOCK)
-    taken = functional.conv2d(blocks, statistics_kernels())
+    taken = student._statistics(functional.pixel_unshuffle(image.float() / 255, BLOCK))
     torch.testing.assert_close(taken[0], torch.from_numpy(statistics(image[0, 0].numpy())), atol=1e-6, rtol=0)
+
+
+def test_a_base_leaves_room_for_the_other_sources_details():
+    """A loop over single places: infrared 0.3 and visible 1, of which the infrared has the details, and others."""
+    for infrared, visible, infrared_contrast, visible_contrast, expected in (
+        (0.3, 1.0, 0.1, 0.0, 1.0 - 0.1 * ROOM),  # a headlamp, and something before it
+        (1.0, 0.3, 0.0, 0.1, 1.0 - 0.1 * ROOM),  # a hot wall, and something on it
+        (0.3, 1.0, 0.0, 0.1, 1.0),  # the brighter one has the details itself
+        (0.9, 1.0, 0.4, 0.0, 0.9),  # never under the darker one
+        (0.5, 0.5, 0.4, 0.0, 0.5),
+    ):
+        bases, contrasts = torch.tensor([infrared, visible]), torch.tensor([infrared_contrast, visible_contrast])
+        base, darker = base_with_room(bases.reshape(1, 2, 1, 1), contrasts.reshape(1, 2, 1, 1))
+        assert base.item() == pytest.approx(expected, abs=1e-4)
+        assert darker.item() == pytest.approx(min(infrared, visible))
 
 
 @torch.no_grad()
@@ -91,14 +104,16 @@ def test_nothing_changes_beyond_the_receptive_field(student):
 @torch.no_grad()
 def test_fresh_student_is_its_skeleton():
     network = Student().eval()
-    infrared, visible = pair(96, 96)
     flat_infrared, flat_visible = torch.full((1, 1, 64, 64), 0.3), torch.full((1, 1, 64, 64), 0.6)
     faithful = network(flat_infrared, flat_visible, torch.tensor([0.0]))
-    shared = SHARED * flat_infrared  # the larger of two flat sources, and a little of the other
-    torch.testing.assert_close(faithful, flat_visible + shared, atol=1e-5, rtol=0)
-    close = network(infrared, visible, torch.tensor([0.0])) - torch.maximum(infrared, visible)
-    assert close.abs().mean() < 0.07
-    night = [0.2 * image for image in (infrared, visible)]
+    torch.testing.assert_close(faithful, flat_visible, atol=1e-5, rtol=0)  # the brighter of two flat sources
+    # Where one source alone has fine details, they are there, on the brighter base.
+    infrared = 0.2 + 0.2 * pair(96, 96)[0]
+    faithful = network(infrared, torch.full_like(infrared, 0.5), torch.tensor([0.0]))
+    fine = [image - functional.avg_pool2d(image, 5, 1, 2) for image in (infrared, faithful)]
+    inner = torch.stack([image[..., 8:-8, 8:-8].flatten() for image in fine])
+    assert torch.corrcoef(inner)[0, 1] > 0.9 and faithful.mean() > 0.4
+    night = [0.2 * image for image in pair(96, 96)]
     assert network(*night, torch.tensor([1.0])).mean() > 1.5 * network(*night, torch.tensor([0.0])).mean()
 
 
