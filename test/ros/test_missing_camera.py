@@ -92,6 +92,13 @@ def statuses(rig: Rig) -> list[str]:
     return said[: len(said) - said[::-1].index("fusing")] if "fusing" in said else said
 
 
+def dropped(rig: Rig) -> dict[str, int]:
+    """Frames left out so far by cause, as the last diagnostics have it."""
+    values = {entry.key: entry.value for status in rig.diagnostics[-1].status for entry in status.values}
+    counts = {key: value for key, value in values.items() if key.startswith("dropped ")}
+    return {key.removeprefix("dropped ").removesuffix(" (count)"): int(value) for key, value in counts.items()}
+
+
 def rig_for(graph, **parameters) -> Rig:
     rig = Rig(graph, **{**RIG, **parameters})
     latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -122,6 +129,9 @@ def test_freeze(graph, policy):
     assert seen[-2:] == ["infrared_frozen", "fusing"], seen
     frozen = rig.status("thermal camera frozen")
     assert f"on_missing: {policy}" in frozen.message
+    # What was left out is counted by cause: the repeated thermal frames, unless they are to be held.
+    repeated = dropped(rig).get("infrared_frozen", 0)
+    assert repeated == 0 if policy == "hold" else repeated >= 0.75 * 9 * (FREEZE_FOR - 2 / 9), repeated
 
 
 def test_thermal_camera_unplugged_and_back(graph):
