@@ -41,7 +41,7 @@ class VividWeights:
     teacher_pixels: float = 3.0
     edges: float = 8.0
     information: float = 6.0
-    differences: float = 12.0
+    differences: float = 11.0
     clarity: float = 10.5
     clarity_gain: float = 1.7
     tone: float = 20.0

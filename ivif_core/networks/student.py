@@ -34,6 +34,7 @@ ROOM = 1.3  # mean contrasts by which a base makes room for the details of a dar
 HEADROOM = (1.65, 0.55)  # mean contrasts that a base stays below white: at the faithful end, and more at the vivid one
 BLINDED = 60.0  # faithful: how fast the larger source loses its share where a base is too bright for details
 LIFT, EQUALISE, CONTRAST = 0.65, 0.3, 0.8  # vivid: exponent, and shares of local rank and contrast, of the base
+KEPT = 0.7  # vivid: share of its lifted brightness that a dark place in bright surroundings keeps
 GAIN, NOISE = (1.0, 0.7), 0.01  # vivid: what is added to the gain of inner and middle details, but hardly to noise
 LEVELS, WIDE, REACH = 8, 11, 2.3  # of the local histograms: levels; cells across and σ of their window
 
@@ -139,6 +140,7 @@ class Maps(nn.Module):
         inner_gain, middle_gain = GAIN
 
         toned = lifted + (EQUALISE + tone[:, :1]) * rank + (CONTRAST + tone[:, 1:]) * contrast
+        toned = torch.maximum(toned, KEPT * lifted)
         # Factors, not terms: what is dark cannot be pushed below black, however unlike the training scenes it is.
         base = (base + vivid * (toned - base)) * torch.exp(0.5 * correction[:, :1])
         clear = torch.relu(shapes - FAINT) - torch.relu(-shapes - FAINT)
