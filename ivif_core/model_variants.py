@@ -270,7 +270,8 @@ def _quantised(model: ModelProto, calibration: Iterable[Pair]) -> ModelProto:
 def _is_of_rules(node: NodeProto) -> bool:
     """Whether a node is of the student's rules at 1/4 resolution, which cost next to nothing but magnify rounding:
     small differences decide between the sources, and large terms cancel."""
-    return node.name.startswith("/maps/") and not node.name.startswith(("/maps/stem", "/maps/body", "/maps/head"))
+    trained = ("/maps/stem", "/maps/body", "/maps/head")
+    return node.name.startswith(("/statistics/", "/maps/")) and not node.name.startswith(trained)
 
 
 @contextlib.contextmanager

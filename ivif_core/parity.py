@@ -16,13 +16,13 @@ IN_COLOUR = " in colour"
 """Marks the comparison of a colour variant's BGR output."""
 
 LIMITS = {
-    "fp16": (1.0, 0.5, 1.0),
-    "bgr": (1.0, 0.5, 1.0),
-    f"bgr{IN_COLOUR}": (3.0, 0.5, 1.0),
+    "fp16": (2.0, 0.1, 1.0),
+    "bgr": (2.0, 0.1, 1.0),
+    f"bgr{IN_COLOUR}": (4.0, 0.1, 1.0),
     "int8": (np.inf, 2.0, 1.0),
 }
 """Largest difference, mean difference (levels of luminance) and change of a figure (%) that each may show. In colour,
-rounding in the recomposition adds up to two levels to the network's one."""
+rounding in the recomposition adds up to two levels to the network's two."""
 
 
 @dataclass(frozen=True)

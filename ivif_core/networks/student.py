@@ -75,6 +75,20 @@ def statistics_kernels() -> Tensor:
     return kernels.reshape(-1, BLOCK**2, 1, 1)
 
 
+class Statistics(nn.Module):
+    """A source's blocks of 64 channels -> what `ivif_core.skeleton.statistics` gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("kernels", statistics_kernels(), persistent=False)
+
+    def forward(self, blocks: Tensor) -> Tensor:
+        """N×64×H/8×W/8 -> N×2×H/4×W/4: mean and activity of each cell."""
+        cells = functional.pixel_shuffle(functional.conv2d(blocks, self.kernels), BLOCK // CELL)
+        mean, differences = cells.split([1, len(SAMPLES)], dim=1)
+        return torch.cat([mean, differences.abs().mean(1, keepdim=True)], dim=1)
+
+
 class SeparableLayer(nn.Sequential):
     """Depthwise and pointwise convolution without padding: gives `dilation` less on each side."""
 
@@ -246,7 +260,7 @@ class Student(nn.Module):
     def __init__(self, channels: int = 32, dilations: tuple[int, ...] = (1, 2, 4, 1)) -> None:
         super().__init__()
         self.maps = Maps(channels, dilations)
-        self.register_buffer("statistics_kernel", statistics_kernels(), persistent=False)
+        self.statistics = Statistics()
         self.register_buffer("blocks_kernel", torch.eye(BLOCK**2).reshape(-1, 1, BLOCK, BLOCK), persistent=False)
         self.register_buffer("enlarge_kernel", bilinear_kernels(), persistent=False)
 
@@ -276,16 +290,10 @@ class Student(nn.Module):
         edges = (0, BLOCK - 1, 0, BLOCK - 1)
         sources = [functional.pad(image, edges, mode="replicate") for image in (infrared, visible)]
         infrared, visible = (functional.conv2d(image, self.blocks_kernel, stride=BLOCK) for image in sources)
-        statistics = torch.cat([self._statistics(infrared), self._statistics(visible)], dim=1)
+        statistics = torch.cat([self.statistics(infrared), self.statistics(visible)], dim=1)
         offset, infrared_gain, visible_gain = (
             functional.conv2d(one, self.enlarge_kernel, stride=BLOCK // CELL)
             for one in self.maps(statistics, vividness).split(1, dim=1)
         )
         fused = offset + infrared_gain * infrared + visible_gain * visible
         return functional.pixel_shuffle(fused, BLOCK)[..., :height, :width]
-
-    def _statistics(self, blocks: Tensor) -> Tensor:
-        """N×64×H/8×W/8 -> N×2×H/4×W/4, as `ivif_core.skeleton.statistics`."""
-        cells = functional.pixel_shuffle(functional.conv2d(blocks, self.statistics_kernel), BLOCK // CELL)
-        mean, differences = cells.split([1, len(SAMPLES)], dim=1)
-        return torch.cat([mean, differences.abs().mean(1, keepdim=True)], dim=1)
