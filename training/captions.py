@@ -60,7 +60,7 @@ class CaptionedCrops(Dataset[dict[str, Tensor]]):
 
 
 def spoil(image: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, list[str]]:
-    """Blur, noise, exposure and contrast by chance.
+    """Blur, noise, pattern, exposure and contrast by chance.
 
     Args:
         image: float32 H×W in [0, 1].
@@ -83,7 +83,24 @@ def spoil(image: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray
         words.append(str(generator.choice(["noisy", "grainy", "with strong noise"])))
     elif generator.random() < 0.5:
         words.append(str(generator.choice(["clean", "without noise"])))
+    if generator.random() < 0.2:
+        image, pattern = _overlay(image, generator)
+        words.append(pattern)
     return np.ascontiguousarray(image, np.float32), words
+
+
+def _overlay(image: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, str]:
+    """A grid, as transposed convolutions leave it, or stripes, as thermal columns do."""
+    height, width = image.shape
+    period, strength = generator.integers(2, 10), generator.uniform(0.05, 0.2)
+    rows, columns = (
+        np.sin(2 * np.pi * (np.arange(length) + generator.uniform(0, period)) / period) for length in (height, width)
+    )
+    if generator.random() < 0.5:
+        wave, words = rows[:, None] * columns[None], ["with a grid", "with a grid pattern", "with artefacts"]
+    else:
+        wave, words = np.broadcast_to(columns, image.shape), ["with stripes", "striped", "with artefacts"]
+    return np.clip(image + strength * wave.astype(np.float32), 0, 1), str(generator.choice(words))
 
 
 def look(image: np.ndarray) -> list[str]:
