@@ -21,7 +21,6 @@ from ivif_core.networks.teacher import Teacher
 from training.pairs import load_teacher
 from training.run import load_checkpoint
 
-
 FIGURES = ("SD", "AG", "EN", "Qabf", "VIF", "SSIM", "noise_gain")
 OBJECT, FAR = 40, 128
 """Pixels: side of a white square that enters in a corner, and the distance from which on nothing should change."""
