@@ -38,15 +38,15 @@ def pixel_features(image: Tensor) -> list[Tensor]:
     """Luminance, and contrast at scales of 1, 2 and 4 pixels, for `max_feature_loss` without VGG.
 
     Contrast is the Sobel gradient (grey levels a pixel of its scale), its four directions rectified apart, as the
-    channels of a network are: the stronger source's edge is followed with its sign, and what MSE makes of its small
-    numbers is raised to the luminance's size by a factor of 8.
+    channels of a network are: the stronger source's edge is followed with its sign. A factor of 8 makes up for its
+    small numbers, and one of 0.4 holds the luminance loosely, so that the sentence has a say in it.
 
     Args:
         image: (B, 1, H, W) in [0, 1], at least 8×8.
     """
     kernel = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
     kernels = torch.stack([kernel, -kernel, kernel.T, -kernel.T])[:, None]
-    features, scaled = [image], image
+    features, scaled = [0.4 * image], image
     for scale in range(3):
         scaled = functional.avg_pool2d(scaled, 2) if scale else scaled
         features.append(torch.relu(functional.conv2d(functional.pad(scaled, (1, 1, 1, 1), mode="reflect"), kernels)))
