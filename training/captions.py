@@ -77,30 +77,34 @@ def spoil(image: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray
         words.append(str(generator.choice(["blurred", "blurry", "out of focus"])))
     else:
         words.append(str(generator.choice(["sharp", "in focus", "clear"])))
-    words += detail(image)  # before what is no detail is added
-    if generator.random() < 0.3:
+    seen = detail(image)
+    if noisy := generator.random() < 0.3:
         noise = generator.standard_normal(image.shape, np.float32)
         image = np.clip(image + generator.uniform(0.05, 0.15) * noise, 0, 1)
         words.append(str(generator.choice(["noisy", "grainy", "with strong noise"])))
     elif generator.random() < 0.5:
         words.append(str(generator.choice(["clean", "without noise"])))
-    if generator.random() < 0.3:
+    if patterned := generator.random() < 0.3:
         image, pattern = _overlay(image, generator)
         words.append(pattern)
+    if not (noisy or patterned):  # neither noise nor a pattern is detail
+        words += seen
     return np.ascontiguousarray(image, np.float32), words
 
 
 def _overlay(image: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, str]:
-    """A grid, as transposed convolutions leave it, or stripes, as thermal columns do."""
-    height, width = image.shape
+    """A grid, as transposed convolutions leave it, or stripes, as thermal rows and columns do."""
     period, strength = generator.integers(2, 10), generator.uniform(0.03, 0.15)
     rows, columns = (
-        np.cos(2 * np.pi * (np.arange(length) + generator.integers(period)) / period) for length in (height, width)
+        np.cos(2 * np.pi * (np.arange(length) + generator.integers(period)) / period) for length in image.shape
     )
     if generator.random() < 0.5:
-        wave, words = rows[:, None] * columns[None], ["with a grid", "with a grid pattern", "with artefacts"]
+        first, second = rows[:, None], columns[None]
+        wave = first * second if generator.random() < 0.5 else (first + second) / 2
+        words = ["with a grid", "with a grid pattern", "with artefacts"]
     else:
-        wave, words = np.broadcast_to(columns, image.shape), ["with stripes", "striped", "with artefacts"]
+        wave = np.broadcast_to(rows[:, None] if generator.random() < 0.5 else columns, image.shape)
+        words = ["with stripes", "striped", "with artefacts"]
     return np.clip(image + strength * wave.astype(np.float32), 0, 1), str(generator.choice(words))
 
 
