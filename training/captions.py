@@ -60,7 +60,7 @@ class CaptionedCrops(Dataset[dict[str, Tensor]]):
 
 
 def spoil(image: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, list[str]]:
-    """Blur, noise, exposure and contrast by chance.
+    """Blur, noise, pattern, exposure and contrast by chance.
 
     Args:
         image: float32 H×W in [0, 1].
@@ -71,23 +71,45 @@ def spoil(image: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray
     words = []
     if generator.random() < 0.5:  # exposure and contrast: only what `look` can see gets its words there
         gain, offset = generator.choice([0.35, 0.7, 1.0, 1.5, 2.0]), generator.uniform(-0.3, 0.3)
-        image = np.clip((image - image.mean()) * gain + image.mean() + offset, 0, 1)
+        image = np.clip((image - image.mean()) * gain + image.mean() + offset, 0, 1).astype(np.float32)
     if generator.random() < 0.3:
         image = cv2.GaussianBlur(image, (0, 0), generator.uniform(1.5, 4))
         words.append(str(generator.choice(["blurred", "blurry", "out of focus"])))
     else:
         words.append(str(generator.choice(["sharp", "in focus", "clear"])))
-    if generator.random() < 0.3:
+    seen = detail(image)
+    if noisy := generator.random() < 0.3:
         noise = generator.standard_normal(image.shape, np.float32)
         image = np.clip(image + generator.uniform(0.05, 0.15) * noise, 0, 1)
         words.append(str(generator.choice(["noisy", "grainy", "with strong noise"])))
     elif generator.random() < 0.5:
         words.append(str(generator.choice(["clean", "without noise"])))
+    if patterned := generator.random() < 0.3:
+        image, pattern = _overlay(image, generator)
+        words.append(pattern)
+    if not (noisy or patterned):  # neither noise nor a pattern is detail
+        words += seen
     return np.ascontiguousarray(image, np.float32), words
 
 
+def _overlay(image: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, str]:
+    """A grid, as transposed convolutions leave it, or stripes, as thermal rows and columns do."""
+    period, strength = generator.integers(2, 10), generator.uniform(0.03, 0.15)
+    rows, columns = (
+        np.cos(2 * np.pi * (np.arange(length) + generator.integers(period)) / period) for length in image.shape
+    )
+    if generator.random() < 0.5:
+        first, second = rows[:, None], columns[None]
+        wave = first * second if generator.random() < 0.5 else (first + second) / 2
+        words = ["with a grid", "with a grid pattern", "with artefacts"]
+    else:
+        wave = np.broadcast_to(rows[:, None] if generator.random() < 0.5 else columns, image.shape)
+        words = ["with stripes", "striped", "with artefacts"]
+    return np.clip(image + strength * wave.astype(np.float32), 0, 1), str(generator.choice(words))
+
+
 def look(image: np.ndarray) -> list[str]:
-    """What can be measured of an image (float32 H×W in [0, 1]), in words."""
+    """What can be measured of an image's tones (float32 H×W in [0, 1]), in words."""
     words = []
     mean, deviation = float(image.mean()), float(image.std())
     if mean < 0.25:
@@ -98,16 +120,19 @@ def look(image: np.ndarray) -> list[str]:
         words += ["flat", "with low contrast", "dull"]
     elif deviation > 0.22:
         words += ["with high contrast", "with strong contrast"]
-    smooth = cv2.GaussianBlur(image, (0, 0), 1.0)  # noise is no detail
-    detail = float(np.abs(cv2.Laplacian(smooth, cv2.CV_32F)).mean())
-    if detail > 0.03:
-        words += ["rich in detail", "full of details", "with a detailed background"]
-    elif detail < 0.01:
-        words += ["plain", "without details", "with an empty background"]
     outstanding = float((image > mean + 2.5 * deviation).mean())
     if deviation > 0.05 and 0.005 < outstanding < 0.05:
         words += ["with salient bright objects", "in which something stands out", "with bright people or cars"]
     return words
+
+
+def detail(image: np.ndarray) -> list[str]:
+    """How much there is to see in an image (float32 H×W in [0, 1]), in words."""
+    smooth = cv2.GaussianBlur(image, (0, 0), 1.0)  # the sources' own noise is no detail
+    curvature = float(np.abs(cv2.Laplacian(smooth, cv2.CV_32F)).mean())
+    if curvature > 0.03:
+        return ["rich in detail", "full of details", "with a detailed background"]
+    return ["plain", "without details", "with an empty background"] if curvature < 0.01 else []
 
 
 def caption(kind: str, words: Sequence[str], generator: np.random.Generator) -> str:

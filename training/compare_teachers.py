@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,21 +16,59 @@ import torch
 
 from ivif_core.data.pairs import FolderPairs, Pair, split
 from ivif_core.image_files import write_image
-from ivif_core.metrics import average_gradient, standard_deviation
+from ivif_core.metrics import METRICS
 from ivif_core.networks.teacher import Teacher
 from training.pairs import load_teacher
 from training.run import load_checkpoint
 
+FIGURES = ("SD", "AG", "EN", "Qabf", "VIF", "SSIM", "noise_gain")
+OBJECT, FAR = 40, 128
+"""Pixels: side of a white square that enters in a corner, and the distance from which on nothing should change."""
+
 
 def figures(fused: np.ndarray, pair: Pair) -> dict[str, float]:
-    """Of one fused luminance (uint8 H×W): mean, SD, AG in grey levels, and correlation with each source."""
+    """Of one fused luminance (uint8 H×W), without any CLIP.
+
+    Its mean, `FIGURES` of `ivif_core.metrics`, and correlations: with each source, and of its gradient magnitude with
+    that of the stronger source at each place.
+    """
+    sources = (pair.infrared, pair.visible)
+    stronger = np.maximum(*map(_gradient, sources))
     return {
         "mean": float(fused.mean()),
-        "SD": standard_deviation(fused),
-        "AG": average_gradient(fused),
-        "corr infrared": float(np.corrcoef(fused.ravel(), pair.infrared.ravel())[0, 1]),
-        "corr visible": float(np.corrcoef(fused.ravel(), pair.visible.ravel())[0, 1]),
+        **{name: METRICS[name](fused, *sources) for name in FIGURES},
+        "corr infrared": _correlation(fused, pair.infrared),
+        "corr visible": _correlation(fused, pair.visible),
+        "corr gradient": _correlation(_gradient(fused), stronger),
     }
+
+
+def far_change(teacher: Teacher, pair: Pair, fused: np.ndarray) -> float:
+    """Mean change, in levels, beyond `FAR` pixels to the right of a white square that enters top left in both sources.
+
+    NaN where the image is not that wide.
+    """
+    if fused.shape[1] <= OBJECT + FAR:
+        return float("nan")
+    infrared, visible = pair.infrared.copy(), pair.visible.copy()
+    for image in (infrared, visible):
+        image[:OBJECT, :OBJECT] = 255
+    entered = fuse(teacher, replace(pair, infrared=infrared, visible=visible))
+    return float(np.abs(entered.astype(float) - fused)[:, OBJECT + FAR :].mean())
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Over the images for which the figure is defined."""
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else float("nan")
+
+
+def _gradient(image: np.ndarray) -> np.ndarray:
+    return np.hypot(*(cv2.Sobel(image, cv2.CV_64F, *axis) for axis in ((1, 0), (0, 1))))
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+    return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
 
 
 @torch.no_grad()
@@ -53,19 +92,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for pair in pairs:
         outputs = {path: fuse(teacher, pair) for path, teacher in teachers.items()}
         for path, output in outputs.items():
-            rows[path].append(figures(output, pair))
+            rows[path].append(figures(output, pair) | {"far change": far_change(teachers[path], pair, output)})
         if args.pictures:
             args.pictures.mkdir(parents=True, exist_ok=True)
             write_image(
                 args.pictures / f"{pair.name}.png", cv2.hconcat([pair.infrared, pair.visible, *outputs.values()])
             )
     print(f"{len(pairs)} held-out pairs, means")
-    print("| aim | seed | " + " | ".join(rows[args.checkpoints[0]][0]) + " |")
+    print("| run | aim | seed | " + " | ".join(rows[args.checkpoints[0]][0]) + " |")
     for path, found in rows.items():
         recipe = load_checkpoint(path, "teacher")["recipe"]
-        means = [np.mean([entry[name] for entry in found]) for name in found[0]]
+        means = [_mean([entry[name] for entry in found]) for name in found[0]]
         aim = "; ".join(recipe["texts"]["fused"])
-        print(f"| {aim} | {recipe['seed']} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
+        said = " | ".join(f"{mean:.3f}" for mean in means)
+        print(f"| {path.parent.name} | {aim} | {recipe['seed']} | {said} |")
 
 
 if __name__ == "__main__":

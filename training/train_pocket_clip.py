@@ -31,6 +31,8 @@ QUESTIONS = {
     "blurred or sharp": ("a blurred image", "a sharp image"),
     "noisy or clean": ("a noisy image", "a clean image"),
     "flat or contrasty": ("an image, with low contrast", "an image, with high contrast"),
+    "grid or clean": ("an image, with a grid", "a clean image"),
+    "detail or grid": ("an image, rich in detail", "an image, with a grid"),
 }
 
 
@@ -140,6 +142,10 @@ def _examples(
             pairs.append((functional.interpolate(small, image.shape[-2:], mode="bilinear"), image))
         elif question == "noisy or clean":
             pairs.append(((image + 0.12 * torch.randn(image.shape, generator=generator)).clamp(0, 1), image))
+        elif "grid" in question:
+            wave = torch.sin(torch.arange(image.shape[-1]) * torch.pi / 2)
+            gridded = (image + 0.1 * wave[:, None] * wave).clamp(0, 1)
+            pairs.append((image, gridded) if question == "detail or grid" else (gridded, image))
         else:
             pairs.append((0.5 + 0.3 * (image - image.mean()), (0.5 + 2 * (image - image.mean())).clamp(0, 1)))
     return pairs

@@ -58,6 +58,8 @@ class TeacherRecipe(RunRecipe):
     halve_at: steps at which it is halved.
     noise: standard deviation of the noise on both inputs, on the scale [0, 1].
     minimum_contrast: crops where both standard deviations are under it are drawn again.
+    language_from: step from which the sentence counts; before it only the perceptual part does, so that there is an
+        image to steer. 0 as published.
     """
 
     rate: float = 5e-4
@@ -65,6 +67,7 @@ class TeacherRecipe(RunRecipe):
     halve_at: tuple[int, ...] = ()
     noise: float = 0.03
     minimum_contrast: float = 0.05
+    language_from: int = 0
     texts: Texts = field(default_factory=Texts)
     clip: ClipRecipe = field(default_factory=ClipRecipe)
     language: LanguageWeights = field(default_factory=LanguageWeights)
@@ -74,7 +77,13 @@ class TeacherRecipe(RunRecipe):
 
 
 def train_teacher(recipe: TeacherRecipe) -> Path:
-    """Train by the recipe; returns the checkpoint's path."""
+    """Train by the recipe; returns the checkpoint's path.
+
+    Raises:
+        ConfigError: nothing to learn from before the sentence counts; as `make_features` and `LanguageDrivenLoss`.
+    """
+    if recipe.language_from and not recipe.perceptual.weight:
+        raise ConfigError("language_from: before that step nothing is learnt where perceptual.weight is 0")
     fabric = start(recipe)
     training, _ = split(open_pairs(recipe, fabric), recipe.validation_share)
     crops = Crops(training, recipe.crop, affine=Affine(), minimum_contrast=recipe.minimum_contrast)
@@ -103,7 +112,9 @@ def train_teacher(recipe: TeacherRecipe) -> Path:
         ).chunk(processes, dim=1)[rank].to(infrared)
         fused = teacher((infrared + noise[0]).clamp(0, 1), (visible + noise[1]).clamp(0, 1))
         with fabric.autocast():
-            loss, parts = language(fused, visible, infrared, run.generator(stream=1))
+            loss, parts = torch.zeros((), device=fabric.device), {}
+            if run.step >= recipe.language_from:
+                loss, parts = language(fused, visible, infrared, run.generator(stream=1))
             if recipe.perceptual.weight:
                 parts["perceptual"] = max_feature_loss(features, fused, visible, infrared)
                 loss = loss + recipe.perceptual.weight * parts["perceptual"]

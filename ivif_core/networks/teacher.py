@@ -78,7 +78,7 @@ class Teacher(nn.Module):
         steps: list[nn.Module] = []
         for _ in range(3):
             steps += [
-                nn.ConvTranspose2d(channels, channels // 2, 5, stride=2, padding=2, output_padding=1),
+                _smooth(nn.ConvTranspose2d(channels, channels // 2, 5, stride=2, padding=2, output_padding=1)),
                 PlaceNorm(channels // 2) if local else nn.GroupNorm(1, channels // 2),  # one group is layer norm
                 nn.ReLU(),
             ]
@@ -106,6 +106,15 @@ class Teacher(nn.Module):
 
     def _style(self, sources: list[Tensor]) -> Tensor:
         return torch.cat([encode(image) for encode, image in zip(self.styles, sources, strict=True)], dim=1)
+
+
+@torch.no_grad()
+def _smooth(layer: nn.ConvTranspose2d) -> nn.ConvTranspose2d:
+    """Start as a mixture of smoothly enlarged channels: kernels drawn freely leave a grid that is long in going."""
+    binomial = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 8  # both phases of a stride of 2 sum to 1
+    mixture = torch.empty_like(layer.weight[:, :, :1, :1]).uniform_(-1, 1) / (layer.in_channels / 3) ** 0.5
+    layer.weight.mul_(0.25).add_(mixture * torch.outer(binomial, binomial))
+    return layer
 
 
 def _content_encoder(width: int, local: bool) -> nn.Sequential:

@@ -7,7 +7,7 @@ import numpy as np
 import yaml
 
 from ivif_core.cli import main
-from training.captions import caption, look, spoil
+from training.captions import caption, detail, look, spoil
 from training.recipe import load_recipe
 from training.train_teacher import TeacherRecipe
 
@@ -22,8 +22,8 @@ def test_words_follow_what_can_be_measured(rng):
     base = cv2.resize(rng.random((8, 8), np.float32), (64, 64))
     assert "dark" in words_of(base * 0.2) and "bright" in words_of(0.7 + 0.3 * base)
     assert "flat" in words_of(0.5 + 0.1 * base) and "with high contrast" in words_of(base > 0.5)
-    assert "rich in detail" in words_of(rng.random((64, 64)) > 0.5)
-    assert "plain" in words_of(np.linspace(0, 1, 64)[None].repeat(64, 0))
+    assert "rich in detail" in detail((rng.random((64, 64)) > 0.5).astype(np.float32))
+    assert "plain" in detail(np.linspace(0, 1, 64, dtype=np.float32)[None].repeat(64, 0))
     lamp = np.full((64, 64), 0.2)
     lamp[10:18, 10:18] = 1
     assert "in which something stands out" in words_of(lamp)
@@ -36,7 +36,18 @@ def test_what_is_done_is_said(rng):
         image, words = spoil(base, np.random.default_rng(seed))
         assert image.dtype == np.float32 and image.min() >= 0 and image.max() <= 1
         said |= set(words)
-    assert {"blurred", "sharp", "noisy", "clean"} <= said
+    assert {"blurred", "sharp", "noisy", "clean", "with a grid", "with stripes"} <= said
+
+
+def test_noise_and_patterns_are_no_detail(rng):
+    scene = (rng.random((64, 64)) > 0.5).astype(np.float32)
+    for seed in range(100):
+        _, words = spoil(scene, np.random.default_rng(seed))
+        spoilt = {"noisy", "grainy", "with strong noise", "with artefacts"} | {"with a grid", "with a grid pattern"}
+        if set(words) & (spoilt | {"with stripes", "striped"}):
+            assert "rich in detail" not in words
+        elif "sharp" in words:
+            assert "rich in detail" in words
 
 
 def test_no_caption_is_an_aim():

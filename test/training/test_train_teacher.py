@@ -89,6 +89,31 @@ def test_two_processes_equal_one(workshop, tmp_path):
         torch.testing.assert_close(found[number]["exp_avg"], entry["exp_avg"], atol=1e-4 * largest, rtol=1e-3)
 
 
+def test_before_language_from_the_sentence_does_not_count(workshop, tmp_path, capsys):
+    def weights(aim, steps):
+        output = tmp_path / f"{aim}{steps}"
+        return train(workshop, output, "language_from=2", f"steps={steps}", f"texts.fused={aim}")["model"]
+
+    for steps, same in ((2, True), (3, False)):
+        first, second = weights("bright", steps), weights("dark", steps)
+        assert all(torch.equal(first[name], second[name]) for name in first) is same
+    nothing = ["language_from=2", "perceptual.weight=0", f"output={tmp_path / 'nothing'}"]
+    assert main(["train", str(workshop / "recipe.yaml"), *nothing]) == 2
+    assert "perceptual.weight is 0" in capsys.readouterr().err
+
+
+def test_reduced_precision_trains_and_saves_full_precision(workshop, tmp_path):
+    model = train(workshop, tmp_path, "precision=bf16-mixed", "steps=2")["model"]
+    assert {entry.dtype for entry in model.values()} == {torch.float32}
+
+
+def test_a_loss_that_is_not_finite_ends_the_command_and_names_the_step(workshop, tmp_path, capsys):
+    recipe = str(workshop / "recipe.yaml")
+    assert main(["train", recipe, f"output={tmp_path}", "perceptual.weight=1e39"]) == 2
+    said = capsys.readouterr().err
+    assert "not finite" in said and "step " in said and "smaller rate" in said
+
+
 def test_the_checkpoint_holds_the_teacher_and_no_clip(whole):
     assert not [name for name in whole[1]["model"] if "clip" in name or "text" in name]
     teacher = load_teacher(whole[0] / CHECKPOINT)

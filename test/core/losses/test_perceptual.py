@@ -48,10 +48,30 @@ def test_max_feature_loss_equals_numpy():
 
 
 def test_pixel_features_of_a_ramp():
-    ramp = torch.arange(20.0).expand(1, 1, 10, 20) / 20
-    image, gradient = pixel_features(ramp)
-    assert torch.equal(image, ramp)
-    torch.testing.assert_close(gradient[..., 1:-1], torch.full((1, 1, 10, 18), 1 / 20), atol=1e-4, rtol=0)
+    """Eight times the slope in the direction in which it rises, at each scale, and nothing in the other three."""
+    ramp = torch.arange(20.0).expand(1, 1, 12, 20) / 20
+    image, *contrasts = pixel_features(ramp)
+    assert torch.equal(image, 0.4 * ramp) and len(contrasts) == 3
+    for level, contrast in enumerate(contrasts):
+        scale = 2**level
+        assert contrast.shape == (1, 4, 12 // scale, 20 // scale)
+        rising, *others = contrast[..., 1:-1].unbind(1)
+        torch.testing.assert_close(rising, torch.full_like(rising, 8 * scale / 20), atol=1e-5, rtol=0)
+        assert all(float(other.max()) < 1e-5 for other in others)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_pixel_features_follow_the_sign_of_the_stronger_edge(turned):
+    """The aim of a strong edge down and a weak one up, at one place, is the edge down."""
+    strong, weak = torch.ones(1, 1, 8, 8), torch.zeros(1, 1, 8, 8)
+    strong[..., 4:], weak[..., 4:] = 0, 0.1
+    strong, weak = (image.transpose(2, 3) if turned else image for image in (strong, weak))
+
+    def contrast_only(image):
+        return pixel_features(image)[1:]
+
+    losses = [float(max_feature_loss(contrast_only, fused, strong, weak)) for fused in (strong, 1 - strong, weak)]
+    assert losses[0] < min(losses[1:])
 
 
 def test_what_cannot_be_had_is_named(weights, tmp_path):

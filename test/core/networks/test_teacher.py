@@ -28,6 +28,19 @@ def test_the_published_shape():
     assert sum(entry.numel() for entry in teacher.parameters()) == pytest.approx(5.6e6, rel=0.1)
 
 
+def test_transposed_convolutions_start_without_the_grid_of_freely_drawn_kernels():
+    torch.manual_seed(0)
+    flat = torch.ones(1, 64, 8, 8)
+
+    def grid(layer):
+        """How much a flat input's output differs between the four phases of the stride, against its level."""
+        inside = layer(flat)[..., 4:-4, 4:-4].detach()
+        return float(inside.std(dim=(2, 3)).mean() / inside.mean(dim=(2, 3)).abs().mean())
+
+    free = torch.nn.ConvTranspose2d(64, 32, 5, stride=2, padding=2, output_padding=1)
+    assert grid(Teacher(TeacherShape(width=4)).enlarge[0]) < 0.2 * grid(free)
+
+
 def test_adaptive_norm_equals_its_definition():
     torch.manual_seed(1)
     norm, x, style = AdaptiveInstanceNorm(3), torch.randn(2, 3, 5, 6), torch.randn(2, 16)
