@@ -156,9 +156,10 @@ def test_variants_agree_with_float32(family) -> None:
         assert result.largest > 0  # it is not the same file
 
 
-def test_limits_are_one_level_of_luminance_and_for_int8_two_in_the_mean() -> None:
+def test_limits_are_two_levels_of_luminance_and_for_int8_two_in_the_mean() -> None:
     for variant in ("fp16", "bgr"):
-        assert Parity(variant, 1, 0.5, "", 1).holds and not Parity(variant, 2, 0.1, "", 0).holds
+        assert Parity(variant, 2, 0.1, "", 1).holds and not Parity(variant, 3, 0.1, "", 0).holds
+        assert not Parity(variant, 1, 0.2, "", 0).holds
     assert Parity("int8", 9, 2, "", 1).holds and not Parity("int8", 9, 2.1, "", 0).holds
     assert not Parity("int8", 1, 1, "sharpness", 1.1).holds
 
