@@ -79,7 +79,10 @@ def test_a_resumed_run_ends_bit_equal(pairs, tmp_path, monkeypatch):
 
 def test_the_loss_falls_and_the_export_is_the_network(pairs, tmp_path):
     # An untrained student fuses well already; what there is to learn is this teacher.
-    changes = {"degradation": UNCHANGED, "vivid": VividWeights(teacher_pixels=60.0)}
+    others = dict.fromkeys(
+        ("edges", "information", "differences", "clarity", "tone", "deviation", "entropy", "noise"), 0.0
+    )
+    changes = {"degradation": UNCHANGED, "vivid": VividWeights(teacher_pixels=60.0, **others)}
     paths = distill_student(recipe(pairs, tmp_path / "run", steps=40, rate=5e-3, **changes))
     series = losses(tmp_path / "run")
     assert np.mean(series[-8:]) < 0.95 * np.mean(series[:8])
