@@ -38,8 +38,9 @@ KEPT = 0.7  # vivid: share of its lifted brightness that a dark place in bright 
 GAIN, NOISE = (1.0, 0.7), 0.01  # vivid: what is added to the gain of inner and middle details, but hardly to noise
 LEVELS, WIDE, REACH = 8, 11, 2.3  # of the local histograms: levels; cells across and σ of their window
 
-_CORRECTIONS = ("base", "shapes", "inner_choice", "middle_choice", *("inner_gain", "middle_gain") * 2)
-"""What the network says at 1/8 resolution, once for the faithful end and once for the change towards the vivid one."""
+_CORRECTIONS = ("base", "shapes", "inner_choice", "middle_choice", *["inner_gain"] * 2, *["middle_gain"] * 2)
+"""What the network says at 1/8 resolution, once for the faithful end and once for the change towards the vivid one;
+gains for infrared and visible."""
 
 
 def bilinear_kernels() -> Tensor:
@@ -145,12 +146,8 @@ class Maps(nn.Module):
         rank, contrast, shapes = equalised - lifted, lifted - surroundings, darker - far
         quarters = functional.conv2d(means, self.quarters_kernel, stride=2, groups=2)
         known = [quarters, 8 * functional.avg_pool2d(inner, 2), 8 * contrasts, 8 * coarse]
-        features = torch.relu(self.stem(torch.cat([*known, base, lifted, rank, contrast, shapes], dim=1)))
-        # Replicated once, so that no later convolution pads and the border is not seen as a dark frame.
-        corrections = self.head(self.body(_edged(features, self.halo)))
-        faithful, change, tone = corrections.split([len(_CORRECTIONS), len(_CORRECTIONS), 2], dim=1)
         vivid = vividness.reshape(-1, 1, 1, 1)
-        correction = faithful + vivid * change
+        correction, tone = self.corrections(torch.cat([*known, base, lifted, rank, contrast, shapes], dim=1), vivid)
         inner_gain, middle_gain = GAIN
 
         toned = lifted + (EQUALISE + tone[:, :1]) * rank + (CONTRAST + tone[:, 1:]) * contrast
@@ -159,20 +156,15 @@ class Maps(nn.Module):
         base = (base + vivid * (toned - base)) * torch.exp(0.5 * correction[:, :1])
         clear = torch.relu(shapes - FAINT) - torch.relu(-shapes - FAINT)
         shapes = (SHAPES * (1 + vivid) + correction[:, 1:2]) * clear
-        base = base + shapes
-        headroom = (HEADROOM[0] + HEADROOM[1] * vivid) * torch.maximum(*contrasts.split(1, dim=1))
-        excess = (base - 1 + headroom).relu()
-        base = base - excess
-        # Where even the details of a nearly white base need room, the larger source is one that sees nothing.
-        trust = (1 - BLINDED * excess).clamp(0, 1)
+        base, trust = below_white(base + shapes, contrasts, vivid)
         # How bright both sources are at most, around; the vivid end may be brighter.
         peak = torch.maximum(*(means + activities).split(1, dim=1))
         ceiling = functional.max_pool2d(_edged(functional.max_pool2d(peak, 2), 1), 3, stride=1) + vivid
 
         at_blocks = [base, shapes, trust, ceiling, correction[:, 2:4], torch.exp(0.5 * correction[:, 4:])]
         base, shapes, trust, ceiling, bias, gains = _doubled(torch.cat(at_blocks, dim=1)).split([1, 1, 1, 1, 2, 4], 1)
-        inner_weights = _weights(inner, means, bias[:, :1])
-        middle_weights = _weights(middle, near_bases, bias[:, 1:])
+        inner_weights = detail_weights(inner, means, bias[:, :1])
+        middle_weights = detail_weights(middle, near_bases, bias[:, 1:])
         inner_gains, middle_gains = gains.split(2, dim=1)
         inner_gains = inner_gains * inner_weights * (1 + inner_gain * vivid * _loud(inner))
         middle_gains = middle_gains * middle_weights * (1 + middle_gain * vivid * _loud(middle))
@@ -181,6 +173,14 @@ class Maps(nn.Module):
         level = middle_level + LARGER * (1 - vivid) * trust * (larger - middle_level)
         level = torch.minimum(level, ceiling - _sum(inner_weights * activities))
         return _edged(torch.cat([level - _sum(inner_gains * means), inner_gains], dim=1), 1)
+
+    def corrections(self, known: Tensor, vivid: Tensor) -> tuple[Tensor, Tensor]:
+        """What the trained layers say: `_CORRECTIONS` at this vividness, N×8×H×W, and of the tones, N×2×H×W."""
+        features = torch.relu(self.stem(known))
+        # Replicated once, so that no later convolution pads and the border is not seen as a dark frame.
+        corrections = self.head(self.body(_edged(features, self.halo)))
+        faithful, change, tone = corrections.split([len(_CORRECTIONS), len(_CORRECTIONS), 2], dim=1)
+        return faithful + vivid * change, tone
 
     def surroundings(self, lifted: Tensor, darker: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of each block's wide surroundings: the rank of its brightness among them (local equalisation), the mean
@@ -218,8 +218,34 @@ def base_with_room(bases: Tensor, contrasts: Tensor) -> tuple[Tensor, Tensor]:
     return torch.maximum(darker, brighter - ROOM * needed), darker
 
 
-def _weights(activities: Tensor, levels: Tensor, bias: Tensor) -> Tensor:
-    """Of both sources' details, N×2: how far each one counts; near 0 and 1, together 1."""
+def below_white(base: Tensor, contrasts: Tensor, vivid: Tensor) -> tuple[Tensor, Tensor]:
+    """The base, low enough for the details that will stand on it; and how far the larger source is to be trusted.
+
+    Where even the details of a nearly white base need room, the larger source is one that sees nothing.
+
+    Args:
+        base: N×1×H×W.
+        contrasts: N×2×H×W in [0, 1], infrared and visible.
+        vivid: N×1×1×1.
+
+    Returns:
+        N×1×H×W each; the trust in [0, 1].
+    """
+    headroom = (HEADROOM[0] + HEADROOM[1] * vivid) * torch.maximum(*contrasts.split(1, dim=1))
+    excess = (base - 1 + headroom).relu()
+    return base - excess, (1 - BLINDED * excess).clamp(0, 1)
+
+
+def detail_weights(activities: Tensor, levels: Tensor, bias: Tensor) -> Tensor:
+    """How far each source's details count: near 1 for the more active source, and in case of doubt for the brighter.
+
+    Args:
+        activities, levels: N×2×H×W in [0, 1], infrared and visible.
+        bias: N×1×H×W, log-odds in favour of the infrared.
+
+    Returns:
+        N×2×H×W, together 1.
+    """
     infrared, visible = (CHOICE * torch.log(activities + QUIET)).split(1, dim=1)
     infrared_level, visible_level = levels.split(1, dim=1)
     brighter = DOUBT * torch.tanh((infrared_level - visible_level) / ALIKE)

@@ -1,13 +1,27 @@
-"""The student is local, takes any size, starts at its skeleton and does not fall with vividness."""
+"""The student's rules against loops and closed forms; it is local, takes any size and starts at its skeleton."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from ivif_core.networks.student import ROOM, STRIDE, Student, base_with_room, bilinear_kernels
+from ivif_core.networks.student import (
+    ALIKE,
+    CHOICE,
+    DOUBT,
+    QUIET,
+    ROOM,
+    STRIDE,
+    Student,
+    base_with_room,
+    below_white,
+    bilinear_kernels,
+    detail_weights,
+)
 from ivif_core.skeleton import BLOCK, CELL, Skeleton, statistics
 
 
@@ -53,6 +67,38 @@ def test_a_base_leaves_room_for_the_other_sources_details():
         base, darker = base_with_room(bases.reshape(1, 2, 1, 1), contrasts.reshape(1, 2, 1, 1))
         assert base.item() == pytest.approx(expected, abs=1e-4)
         assert darker.item() == pytest.approx(min(infrared, visible))
+
+
+def test_details_of_the_more_active_source_count_and_in_doubt_of_the_brighter():
+    """Against the odds written out for one place at a time."""
+    generator = np.random.default_rng(0)
+    activities, levels = generator.random((2, 2, 5, 6)) * np.array([0.05, 1.0])[:, None, None, None]
+    bias = generator.normal(size=(5, 6))
+    inputs = (torch.from_numpy(value).float() for value in (activities[None], levels[None], bias[None, None]))
+    found = detail_weights(*inputs)[0].numpy()
+    for row in range(5):
+        for column in range(6):
+            (infrared, visible), (warm, bright) = activities[:, row, column], levels[:, row, column]
+            ratio = ((infrared + QUIET) / (visible + QUIET)) ** CHOICE
+            odds = ratio * math.exp(DOUBT * math.tanh((warm - bright) / ALIKE) + bias[row, column])
+            np.testing.assert_allclose(found[:, row, column], [odds / (1 + odds), 1 / (1 + odds)], atol=1e-4)
+
+
+def test_a_base_stays_below_white_by_what_its_details_need():
+    for base, contrast, vivid, expected in ((0.5, 0.1, 0, 0.5), (1.0, 0.1, 0, 0.835), (1.0, 0.1, 1, 0.78)):
+        contrasts = torch.tensor([contrast, 0.0]).reshape(1, 2, 1, 1)
+        lowered, trust = below_white(torch.full((1, 1, 1, 1), base), contrasts, torch.full((1, 1, 1, 1), float(vivid)))
+        assert lowered.item() == pytest.approx(expected)
+        assert trust.item() == (1.0 if expected == base else 0.0)
+
+
+def test_rank_is_the_share_of_the_surroundings_that_is_darker(student):
+    """A board of 0.2 and 0.8: the dark fields have a quarter below them, the bright ones three quarters."""
+    checks = torch.kron(torch.tensor([[0.2, 0.8], [0.8, 0.2]]).repeat(10, 10), torch.ones(4, 4))[None, None]
+    rank, mean, far = student.maps.surroundings(checks, 0.5 * checks)
+    dark, bright = (rank[checks == level].mean().item() for level in (0.2, 0.8))
+    assert dark == pytest.approx(0.25, abs=0.08) and bright == pytest.approx(0.75, abs=0.08)
+    assert mean[..., 30:50, 30:50].sub(0.5).abs().max() < 0.05 and far[..., 30:50, 30:50].sub(0.25).abs().max() < 0.03
 
 
 @torch.no_grad()
