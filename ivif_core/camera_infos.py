@@ -46,6 +46,11 @@ class CameraInfos:
         problems += [f"{_TOPICS[source]}: {reason}" for source, reason in self._refused.items()]
         return f"registration camera_info: {'; '.join(problems)}; plain resize serves" if problems else ""
 
+    @property
+    def current(self) -> Resize | Pinhole:
+        """What serves now; the next CameraInfo replaces it and leaves it as it is."""
+        return self._registration
+
     def set_info(self, source: Source, message: Any) -> bool:
         """Take a CameraInfo; one that says what the last one said costs nothing. True if it says something else.
 

@@ -10,11 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ivif_core.errors import ConfigError, InputError
+from ivif_core.errors import ConfigError, InputError, one_line, shown
 from ivif_core.registration import STRIPE, RemapRegistration, Size
 
 DISTORTIONS = {"plumb_bob": 5, "rational_polynomial": 8, "equidistant": 4}
 """Model -> number of coefficients, as ROS names them."""
+
+MOST_PIXELS = 100_000
+"""Of a camera's width or height; no sensor comes near it."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,19 @@ class Camera:
     def __post_init__(self) -> None:
         count = DISTORTIONS.get(self.model)
         if count is None:
-            raise ConfigError(f"camera: distortion model must be one of {', '.join(DISTORTIONS)}, got '{self.model}'")
+            raise ConfigError(
+                f"camera: distortion model must be one of {', '.join(DISTORTIONS)}, got {shown(self.model)}"
+            )
         if self.distortion.shape != (count,) or self.matrix.shape != (3, 3):
             raise ConfigError(
                 f"camera: {self.model} takes {count} coefficients and a 3×3 matrix, got {self.distortion.shape} and "
                 f"{self.matrix.shape}"
             )
-        if min(self.size) < 1:
-            raise ConfigError(f"camera: expected a width and height over 0, got {self.size[0]}×{self.size[1]}")
+        if not all(1 <= pixels <= MOST_PIXELS for pixels in self.size):
+            raise ConfigError(
+                f"camera: expected a width and height over 0, at most {MOST_PIXELS}, got "
+                f"{shown(self.size[0])}×{shown(self.size[1])}"
+            )
         if not (
             np.isfinite(self.matrix).all() and np.isfinite(self.distortion).all() and self.matrix.diagonal().min() > 0
         ):
@@ -60,10 +68,10 @@ class Camera:
             matrix = np.array(content["camera_matrix"]["data"], np.float64).reshape(3, 3)
             distortion = np.array(content["distortion_coefficients"]["data"], np.float64).ravel()
             model = str(content["distortion_model"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ConfigError(
-                f"{path}: expected the layout of camera_calibration (image_width, image_height, camera_matrix, "
-                f"distortion_model, distortion_coefficients): {error!r}"
+                f"{one_line(path)}: expected the layout of camera_calibration (image_width, image_height, "
+                f"camera_matrix, distortion_model, distortion_coefficients): {shown(error)}"
             ) from error
         return cls(size, matrix, model, distortion)
 

@@ -10,10 +10,11 @@ import numpy as np
 import yaml
 
 from ivif_core.camera_infos import CameraInfos
-from ivif_core.errors import ConfigError
-from ivif_core.pinhole import Camera, Pinhole
+from ivif_core.errors import ConfigError, one_line, shown
+from ivif_core.pinhole import MOST_PIXELS, Camera, Pinhole
 from ivif_core.registration import Homography, Registration, Resize, Size, Unregistered
 from ivif_core.text_files import write_text
+from ivif_core.yaml_files import read_yaml
 
 MODES = ("none", "resize", "homography", "file", "camera_info")
 
@@ -78,7 +79,7 @@ def load_registration(path: str | os.PathLike[str]) -> Registration:
         cameras = (_camera(content, name, path) for name in ("infrared", "visible"))
         rotation, translation = numbers(content, "rotation", 9, path), numbers(content, "translation", 3, path)
         return Pinhole(*cameras, rotation, translation, float(numbers(content, "distance", 1, path)[0]))
-    raise ConfigError(f"{path}: expected 'model: homography' or 'model: pinhole', got {model!r}")
+    raise ConfigError(f"{one_line(path)}: expected 'model: homography' or 'model: pinhole', got {shown(model)}")
 
 
 def save_homography(path: str | os.PathLike[str], homography: Homography, notes: dict[str, object]) -> None:
@@ -95,21 +96,6 @@ def save_homography(path: str | os.PathLike[str], homography: Homography, notes:
     write_text(path, yaml.safe_dump({**content, **notes}, sort_keys=False, allow_unicode=True))
 
 
-def read_yaml(path: str | os.PathLike[str]) -> dict:
-    """The mapping in a YAML file.
-
-    Raises:
-        ConfigError: no such file, no YAML, or no mapping.
-    """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected a YAML mapping, got {type(content).__name__}")
-    return content
-
-
 def numbers(content: dict, key: str, count: int, path: str | os.PathLike[str]) -> np.ndarray:
     """The `count` finite numbers under `key`, nested or flat, as a flat array.
 
@@ -118,10 +104,10 @@ def numbers(content: dict, key: str, count: int, path: str | os.PathLike[str]) -
     """
     try:
         values = np.asarray(content.get(key), np.float64).ravel()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         values = np.empty(0)
     if values.size != count or not np.isfinite(values).all():
-        raise ConfigError(f"{path}: {key}: expected {count} finite numbers, got {content.get(key)!r}")
+        raise ConfigError(f"{one_line(path)}: {key}: expected {count} finite numbers, got {shown(content.get(key))}")
     return values
 
 
@@ -131,7 +117,9 @@ def _camera(content: dict, name: str, path: str | os.PathLike[str]) -> Camera:
         path = Path(path).parent / given
         given = read_yaml(path)
     if not isinstance(given, dict):
-        raise ConfigError(f"{path}: {name}: expected a camera in the layout of camera_calibration, or its file's path")
+        raise ConfigError(
+            f"{one_line(path)}: {name}: expected a camera in the layout of camera_calibration, or its file's path"
+        )
     return Camera.from_yaml(given, path)
 
 
@@ -139,6 +127,9 @@ def _size(content: dict, key: str, path: str | os.PathLike[str]) -> Size | None:
     if key not in content:
         return None
     width, height = numbers(content, key, 2, path)
-    if width < 1 or height < 1 or width % 1 or height % 1:
-        raise ConfigError(f"{path}: {key}: expected [width, height] in pixels, got {content[key]!r}")
+    if not all(1 <= pixels <= MOST_PIXELS and pixels % 1 == 0 for pixels in (width, height)):
+        raise ConfigError(
+            f"{one_line(path)}: {key}: expected [width, height] in pixels, at most {MOST_PIXELS}, got "
+            f"{shown(content[key])}"
+        )
     return int(width), int(height)

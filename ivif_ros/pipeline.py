@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,11 @@ class FusedFrame:
 
 
 class Pipeline:
-    """Conversion, scaling and fusion with the node's settings."""
+    """Conversion, scaling and fusion with the node's settings.
+
+    `use` and `fuse` are for the thread that fuses. The others may be called meanwhile by the one that receives: what
+    they bring holds from the next frame on, so that a frame is made from one state.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """
@@ -57,13 +62,16 @@ class Pipeline:
             settings["backend"],
             vividness=settings["vividness"],
             scaling=settings.scaling(),
-            registration=settings.registration(),
+            registration=settings.registration,
             threads=settings["threads"] or None,
             engine=settings.engine(),
             wait_for_engine=False,
         )
+        self._settings, self._registration = settings, settings.registration
+        self._start_anew = False
         self._depth = DepthInput() if settings["registration.depth"] else None
         self._infos: dict[Source, Any] = {}
+        self._infos_lock = threading.RLock()
         self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
         self._visible_shape: tuple[int, ...] | None = None
         self._until_check = self._until_drift_check = 0
@@ -77,17 +85,19 @@ class Pipeline:
         backend = self._fuser.backend
         version = backend.metadata.get("ivif.version", "of unknown version")
         facts = {"backend": backend.describe(), "model": f"{backend.file.name} {version}"}
-        if self._drift is not None and self._drift.score is not None:
-            facts["alignment score"] = f"{self._drift.score:.3f}"
+        drift = self._drift
+        if drift is not None and (score := drift.score) is not None:
+            facts["alignment score"] = f"{score:.3f}"
         return facts
 
     @property
     def warnings(self) -> list[str]:
         """What looks wrong with the thermal images or their registration."""
+        drift, registration = self._drift, self._registration
         found = [
             self._byte_order_warning,
-            self._drift.warning if self._drift is not None else "",
-            self._fuser.registration.problem if isinstance(self._fuser.registration, CameraInfos) else "",
+            drift.warning if drift is not None else "",
+            registration.problem if isinstance(registration, CameraInfos) else "",
             self._depth.problem if self._depth is not None else "",
         ]
         return [warning for warning in found if warning]
@@ -97,30 +107,39 @@ class Pipeline:
         """The backend's share of the last `fuse`."""
         return self._fuser.backend.run_seconds
 
-    def apply(self, settings: Settings, changed: set[str]) -> None:
+    def use(self, settings: Settings) -> None:
         """Take over settings that may change live; scaling and registration keep their state unless they changed."""
+        if settings is self._settings:
+            return
+        changed = settings.changed(self._settings)
         self._fuser.vividness = settings["vividness"]
         if any(name.startswith(("thermal_scaling.", "radiometry.")) for name in changed):
             self._fuser.scaling = settings.scaling()
-        if any(name.startswith("registration.") for name in changed):
-            self._fuser.registration = settings.registration()
+        if settings.registration is not self._registration or "registration.check_drift" in changed:
             self._watch_drift = settings["registration.check_drift"]
             self._drift = DriftWatch() if self._watch_drift else None
-            for source, message in self._infos.items():
-                with suppress(ConfigError):  # was said when it came
-                    self.set_camera_info(source, message)
+        if settings.registration is not self._registration:
+            self._registration = settings.registration  # first: an info that comes meanwhile must not pass it by
+            with self._infos_lock:
+                for source, message in self._infos.items():
+                    with suppress(ConfigError):  # was said when it came
+                        self.set_camera_info(source, message)
         self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
+        self._settings = settings
 
-    def set_camera_info(self, source: Source, message: Any) -> None:
-        """Take a camera's CameraInfo, which `registration.mode` camera_info needs.
+    def set_camera_info(self, source: Source, message: Any) -> bool:
+        """Take a camera's CameraInfo, which `registration.mode` camera_info needs. True if it says something else.
 
         Raises:
             ConfigError: it cannot be used; said once, `warnings` goes on saying it.
         """
-        self._infos[source] = message
-        registration = self._fuser.registration
-        if isinstance(registration, CameraInfos) and registration.set_info(source, message):
-            self._drift = DriftWatch() if self._watch_drift else None
+        with self._infos_lock:
+            self._infos[source] = message
+            registration = self._registration
+            changed = isinstance(registration, CameraInfos) and registration.set_info(source, message)
+            if changed:
+                self._drift = DriftWatch() if self._watch_drift else None
+            return changed
 
     def set_depth(self, message: Any) -> None:
         """Take a depth Image of the visible camera's view, where `registration.depth` asks for it."""
@@ -129,7 +148,7 @@ class Pipeline:
 
     def reset(self) -> None:
         """The stream starts anew: forget earlier frames."""
-        self._fuser.scaling.reset()
+        self._start_anew = True
 
     def fuse(self, infrared: Any | None, visible: Any | None) -> FusedFrame:
         """Fuse two messages (Image or CompressedImage), or show the only one there is.
@@ -139,8 +158,13 @@ class Pipeline:
         Raises:
             InputError: one of them is malformed or of an unknown encoding.
         """
+        if self._start_anew:
+            self._start_anew = False
+            self._fuser.scaling.reset()
         if self._depth is not None:
-            self._depth.update(self._fuser.registration)
+            self._depth.update(self._registration)
+        registration = self._registration
+        self._fuser.registration = registration.current if isinstance(registration, CameraInfos) else registration
         pixels = None if visible is None else visible_pixels(visible)
         if pixels is not None:
             self._visible_shape = pixels.shape
@@ -179,9 +203,10 @@ class Pipeline:
         self._until_check = (self._until_check - 1) % BYTE_ORDER_INTERVAL
 
     def _check_drift(self, intensity: np.ndarray, pixels: np.ndarray) -> None:
-        if self._drift is not None and self._until_drift_check == 0:
+        drift = self._drift
+        if drift is not None and self._until_drift_check == 0:
             registered, stand_in = self._fuser.registration.apply(intensity, pixels.shape[:2])
-            self._drift.add(registered, luminance(pixels), stand_in)
+            drift.add(registered, luminance(pixels), stand_in)
         self._until_drift_check = (self._until_drift_check - 1) % DRIFT_INTERVAL
 
     def side_by_side(self, frame: FusedFrame) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +14,7 @@ from rclpy.time import Time
 
 from ivif_core.nearest_pairing import NearestPairing
 from ivif_core.pairing import ApproximatePairing, Pair, Pairing, Source
+from ivif_core.supervision import Supervisor
 
 T = TypeVar("T")
 
@@ -23,6 +25,22 @@ def make_pairing(kind: str, slop: float, queue_size: int, infrared_offset: float
         return NearestPairing(slop, queue_size, infrared_offset, hold)
     has_message_filters = importlib.util.find_spec("message_filters") is not None
     return (MessageFiltersPairing if has_message_filters else ApproximatePairing)(slop, queue_size, infrared_offset)
+
+
+def change_pairing(supervisor: Supervisor, settings: Mapping[str, Any], changed: set[str]) -> None:
+    """Take over the parameters that may change between two frames.
+
+    Args:
+        settings: values of the node's parameters, by name.
+        changed: names of those that differ from what holds now.
+    """
+    pairing = supervisor.pairing
+    supervisor.policy = settings["on_missing"]
+    pairing.slop, pairing.queue_size = settings["slop"], settings["queue_size"]
+    if isinstance(pairing, NearestPairing):
+        pairing.hold = settings["hold_thermal"]
+    if "thermal_time_offset" in changed:
+        pairing.infrared_offset = settings["thermal_time_offset"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +76,9 @@ class MessageFiltersPairing(Pairing):
         self._matched: list[Pair] = []
 
     def _match(self, source: Source, stamp: int) -> list[Pair]:
+        if stamp < 0:  # the constant offset takes it before 1970, which rclpy's Time cannot say
+            self._discard(source, stamp)
+            return []
         self._synchronizer.slop = Duration(nanoseconds=self._slop_ns)
         self._synchronizer.queue_size = self.queue_size
         frame = _Frame(_Header(Time(nanoseconds=stamp)), self._queues[source][stamp])
