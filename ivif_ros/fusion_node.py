@@ -283,7 +283,8 @@ class FusionNode(LifecycleNode):
     def _report(self) -> None:
         now, active = time.monotonic(), self._worker is not None
         problems = self._problems.recent()
-        facts = dict(self._pipeline.facts) if self._pipeline else {}
+        facts = self._pipeline.facts if self._pipeline else {}
+        facts = {key: one_line(value) for key, value in facts.items()}
         facts |= {f"failed {cause} (count)": str(count) for cause, count in sorted(self.guard.failures.items())}
         if active:
             problems = [*self._qos_problems(), *problems, *self._missing(now)]
@@ -300,7 +301,7 @@ class FusionNode(LifecycleNode):
     @guarded("QoS check", lambda _: [])
     def _qos_problems(self) -> list[str]:
         topics = [*(subscription.topic_name for subscription in self._inputs), self._outputs.fused_topic]
-        problems = qos_problems(self, topics)
+        problems = [one_line(problem) for problem in qos_problems(self, topics)]
         self._problems.say("QoS", "; ".join(problems))
         return problems
 

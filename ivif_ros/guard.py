@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import rclpy
 from rclpy.node import Node
 
-PAUSE = 0.01
+PAUSE = 0.001
 """Seconds after an exception of the executor's own, so that one that repeats takes no whole core."""
 
 Method = TypeVar("Method", bound=Callable[..., Any])

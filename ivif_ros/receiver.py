@@ -18,9 +18,9 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
-from rclpy.time import Time
 from sensor_msgs.msg import Image
 
+from ivif_ros.stamps import stamp_time
 from ivif_ros.statistics import quantile
 
 
@@ -36,7 +36,7 @@ class Receiver(Node):
 
     def _on_fused(self, message: Image, info: dict[str, Any]) -> None:
         received = self.get_clock().now().nanoseconds
-        self._times.append((Time.from_msg(message.header.stamp).nanoseconds, info["source_timestamp"], received))
+        self._times.append((stamp_time(message.header.stamp), info["source_timestamp"], received))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:

@@ -18,7 +18,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.time import Time
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import Image
 
@@ -27,6 +26,7 @@ from ivif_core.image_files import write_image
 from ivif_core.thermal import PercentileScaling
 from ivif_core.video import triptych, write_video
 from ivif_ros.conversion import infrared_pixels, visible_pixels
+from ivif_ros.stamps import stamp_time
 from ivif_ros.statistics import quantile
 
 PANEL_WIDTH = 640
@@ -100,7 +100,7 @@ class Recorder(Node):
         self._worker.join()
 
     def _on_camera(self, name: str, message: Image) -> None:
-        stamp = Time.from_msg(message.header.stamp).nanoseconds
+        stamp = stamp_time(message.header.stamp)
         frames = self._cameras[name]
         frames[stamp] = message
         if len(frames) > _KEPT:
@@ -109,7 +109,7 @@ class Recorder(Node):
             self.measured.visible_stamps.append(stamp)
 
     def _on_fused(self, message: Image) -> None:
-        stamp = Time.from_msg(message.header.stamp).nanoseconds
+        stamp = stamp_time(message.header.stamp)
         self.measured.stamps.append(stamp)
         self.measured.latencies.append((self.get_clock().now().nanoseconds - stamp) / 1e9)
         thermal, rgb = self._cameras["thermal"], self._cameras["rgb"].get(stamp)

@@ -19,6 +19,11 @@ def stamp_message(time: int) -> TimeMessage:
     return TimeMessage(sec=sec, nanosec=nanosec)
 
 
+def stamp_time(stamp: TimeMessage) -> int:
+    """ns of a header's stamp, whatever is in it."""
+    return stamp.sec * SECOND + stamp.nanosec
+
+
 def take_stamp(check: StampCheck, source: Source, message: Any, received: int) -> int:
     """The time to pair a frame by, ns; a stamp that is replaced by the time of receipt is so in the message too."""
     stamp = message.header.stamp

@@ -53,6 +53,15 @@ def test_message_filters_pairing_changes_live():
     assert [p.infrared for p in pairing.add("visible", 231 * MS, "w")] == ["late"]
 
 
+def test_message_filters_pairing_drops_what_an_offset_takes_before_1970():
+    pytest.importorskip("message_filters", reason="message_filters comes with a ROS distribution, not from PyPI")
+    pairing = MessageFiltersPairing(0.01, 10, infrared_offset=-10.0)
+    assert pairing.add("infrared", 5 * MS, "i") == []
+    assert pairing.dropped == {"infrared_unmatched": 1}
+    pairing.add("infrared", 10_005 * MS, "i")
+    assert [p.infrared for p in pairing.add("visible", 5 * MS, "v")] == ["i"]
+
+
 def test_make_pairing_takes_what_is_installed():
     pairing = make_pairing("approximate", 0.02, 7, 0.5)
     assert (pairing.slop, pairing.queue_size, pairing.infrared_offset) == (0.02, 7, 0.5)
