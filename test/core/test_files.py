@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ivif_core.errors import InputError
-from ivif_core.text_files import write_text
+from ivif_core.files import write_text
 
 
 def test_text_is_written_whole(tmp_path):
