@@ -128,14 +128,15 @@ def append_line(path: Path, line: str) -> None:
     Raises:
         OutputError: as `write_bytes`.
     """
-    with _as_output_error(path), path.open("ab+") as file:
+    with _as_output_error(path), path.open("ab+", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         if size:
             file.seek(size - 1)
         begin = b"" if size == 0 or file.read(1) == b"\n" else b"\n"  # a killed run was writing the last line
         try:
-            file.write(begin + line.encode("utf-8", "backslashreplace") + b"\n")
-            file.flush()
+            left = begin + line.encode("utf-8", "backslashreplace") + b"\n"
+            while left:
+                left = left[file.write(left) :]
             os.fsync(file.fileno())
         except OSError:
             os.truncate(path, size)
