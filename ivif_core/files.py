@@ -102,6 +102,8 @@ def temporary_folder(beside: Path) -> Iterator[Path]:
         folder, handle = _new(beside.parent, "", is_folder=True)
         try:
             yield folder
+        except OutputError as error:  # in the user's words
+            raise OutputError(str(error).replace(str(folder), printable(beside))) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             os.close(handle)

@@ -101,3 +101,16 @@ def test_seeds_of_steps_and_ranks_differ():
         seed_all(*key)
         draws.append(float(torch.rand(())))
     assert len(set(draws)) == 4
+
+
+@pytest.mark.parametrize(("output", "mine"), [(".", "recipe.yaml"), (".", "last.pt"), ("pairs/run", ""), ("pairs", "")])
+def test_a_run_folder_with_other_things_is_refused(tmp_path, monkeypatch, output, mine):
+    monkeypatch.chdir(tmp_path)
+    Path("pairs").mkdir()
+    if mine:
+        Path(mine).write_text("mine")
+    recipe = RunRecipe(data="pairs" if output != "." else "elsewhere", output=output, steps=1, batch=1, crop=32)
+    with pytest.raises(OutputError):
+        check_run_folder(recipe)
+    assert not mine or Path(mine).read_text() == "mine"
+    check_run_folder(dataclasses.replace(recipe, output="run"))
