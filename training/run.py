@@ -67,7 +67,7 @@ def check_run_folder(recipe: RunRecipe) -> None:
     """
     folder = Path(recipe.output)
     check_name(folder)
-    check_apart(folder, [recipe.data])
+    check_apart(folder, [recipe.data or None])
     if not is_there(folder / DESCRIPTION):
         for name in ("recipe.yaml", CHECKPOINT):
             if is_there(folder / name):

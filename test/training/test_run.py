@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from ivif_core.errors import ConfigError, ModelError
+from ivif_core.errors import ConfigError, ModelError, OutputError
 from training.recipe import RunRecipe
-from training.run import CHECKPOINT, Run, load_checkpoint, seed_all, start
+from training.run import CHECKPOINT, Run, check_run_folder, load_checkpoint, seed_all, start
 
 
 def train(folder, *, steps=8, stop_after=None, seed=3, poison=None, crop=1):
