@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -118,9 +117,10 @@ def measure_bag(
             return len(held)
 
         def write() -> int:
-            target = Path(folder) / "written"
-            shutil.rmtree(target, ignore_errors=True)
-            with BagWriter(target, is_mcap=is_mcap, fused_topic=FUSED_TOPIC) as writer:
+            with (
+                tempfile.TemporaryDirectory(dir=folder) as inside,
+                BagWriter(Path(inside) / "written", is_mcap=is_mcap, fused_topic=FUSED_TOPIC) as writer,
+            ):
                 for pair in held:
                     writer.write_fused(fused, pair.visible.message.header, pair.visible.stamp)
             return len(held)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,12 @@ import numpy as np
 
 from ivif_core.data.bag_images import IMAGE_TYPES, STORAGE_SUFFIXES, BrokenBag, open_bag
 from ivif_core.data.bag_recovery import recover_files
-from ivif_core.data.bag_writer import BagWriter
-from ivif_core.errors import InputError
+from ivif_core.data.bag_writer import BagWriter, recording
+from ivif_core.errors import InputError, OutputError
+from ivif_core.files import temporary_folder
 from ivif_core.fusion import Fuser
 from ivif_core.image_message import to_infrared, to_visible
+from ivif_core.outputs import check_folder, place_folder
 from ivif_core.pairing import Pair, Pairing, Source
 from ivif_core.stages import overlapped, side_by_side
 from ivif_core.thermal import ThermalScaling
@@ -106,24 +108,22 @@ def fuse_bag(
         fuser, pairing: used up from their present state on.
         fused_topic: gets Images (bgr8 or mono8) with the visible's header, recorded when the visible was.
         keep_all: copy every other message too, bit by bit.
-        overwrite: replace `target`.
+        overwrite: replace `target`, if it is of this program and holds nothing else.
         progress: told pairs fused, and visible images that the bag says to have.
 
     Raises:
-        InputError: no such bag or topic, `target` is there, or not one pair could be fused (nothing is written then).
+        InputError: no such bag or topic, or not one pair could be fused (nothing is written then).
+        OutputError: `target` may not be written (see `outputs.check_folder`), or the disk is full.
     """
-    if target.exists() and not overwrite:
-        raise InputError(f"{target} is there already; --overwrite replaces it")
-    if target.exists() and target.resolve() in (source.resolve(), source.resolve().parent):
-        raise InputError(f"{target} is the input; name another output")
+    check_folder(target, recording(source), overwrite=overwrite)
     if topics["infrared"] == topics["visible"]:
         raise InputError(f"infrared and visible are the same topic, {topics['visible']}")
     started = time.perf_counter()
     result = BagResult()
-    part = target.with_name(f".{target.name}.part")
-    try:
-        shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
-        (part / "recovered").mkdir(parents=True)
+    with temporary_folder(target) as part, _storage_errors(target):
+        made = part / "made" / target.name  # the storage's file is named after its folder
+        for folder in (made.parent, part / "recovered"):
+            folder.mkdir()
         with ExitStack() as stack:
             readers = _open(source, part / "recovered", stack, result)
             found = _find_topics(source, readers, topics)
@@ -132,7 +132,7 @@ def fuse_bag(
             said = _count_images(readers, found)
             is_mcap = storage_suffix(source) == ".mcap"
             workers = [partial(_fuse, worker) for worker in stack.enter_context(fuser.workers())]
-            with BagWriter(part / target.name, is_mcap=is_mcap, fused_topic=fused_topic) as writer:
+            with BagWriter(made, is_mcap=is_mcap, fused_topic=fused_topic) as writer:
                 read = _read(readers, found, pairing, keep_all, result)
                 decoded = overlapped(_decode(overlapped(read, 8), fuser.scaling))
                 fused = overlapped(side_by_side(decoded, lambda item: isinstance(item, _Decoded), workers))
@@ -153,13 +153,18 @@ def fuse_bag(
                     result.broken = f"{said.total() - result.images.total()} of {said.total()} images cannot be read"
                 if result.fused == 0:
                     raise InputError(_explain_none(source, result, pairing))
-        _move_into_place(part / target.name, target)
-    except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        place_folder(made, target, made_by="ivif bag", overwrite=overwrite)
     result.seconds = time.perf_counter() - started
     return result
+
+
+@contextmanager
+def _storage_errors(target: Path) -> Iterator[None]:
+    """What SQLite raises where it cannot write; damage in what is read is dealt with where that is read."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise OutputError(f"cannot write {target}: {error}") from error
 
 
 def _open(source: Path, recovered: Path, stack: ExitStack, result: BagResult) -> list[AnyReader]:
@@ -283,12 +288,3 @@ def _explain_none(source: Path, result: BagResult, pairing: Pairing) -> str:
         f"visible images within slop {pairing.slop:g} s ({counts or 'nothing dropped'}); are the stamps of one clock? "
         f"slop and thermal_time_offset can be set in a parameter file{'; ' + result.broken if result.broken else ''}"
     )
-
-
-def _move_into_place(made: Path, target: Path) -> None:
-    old = made.with_name("replaced")
-    if target.is_dir():
-        target.replace(old)
-    elif target.exists():
-        target.unlink()
-    made.replace(target)

@@ -9,6 +9,7 @@ from importlib import import_module
 
 from ivif_core import __version__
 from ivif_core.errors import IvifError
+from ivif_core.interruption import Terminated, ended_by_signals
 
 COMMANDS: dict[str, str] = {
     "evaluate": "figures of fused images, with ranks of several methods and a page to look at",
@@ -33,7 +34,15 @@ COMMANDS: dict[str, str] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `ivif`; returns the exit status: 0 done, 1 done in part, 2 wrong input, 130 interrupted."""
+    """Run `ivif`; returns the exit status: 0 done, 1 done in part, 2 wrong input, 130 interrupted, 143 terminated."""
+    try:
+        with ended_by_signals():
+            return _run(argv)
+    except Terminated as end:
+        return end.status
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(prog="ivif", description="Infrared–visible image fusion.")
     parser.add_argument("--version", action="version", version=f"ivif {__version__}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import signal
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ivif_core.errors import BackendUnavailable, ConfigError
-from ivif_core.many import FAILED, Job, part_of, run_job
+from ivif_core.files import sweep
+from ivif_core.many import FAILED, Job, run_job
 
 ATTEMPTS = 3
 """How often a job is tried whose worker dies (killed, out of memory, machine gone)."""
@@ -37,6 +38,7 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
         raise BackendUnavailable("Ray is not installed; to have it: pip install 'ivif_ros[ray]'") from error
     if address and address != "auto":
         _check_answers(address)
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         if address:
             ray.init(address=address, log_to_driver=False, logging_level="error")
@@ -45,6 +47,7 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
             ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(f"--ray {address}: no Ray cluster answers there: {error}") from error
+    signal.signal(signal.SIGTERM, handler)  # Ray puts its own there, which ends the process with status 15
     try:
         yield ray
     finally:
@@ -76,7 +79,7 @@ def run_jobs(ray: Any, jobs: Sequence[Job], earlier: Mapping[str, dict[str, Any]
         try:
             yield ray.get(ready[0])
         except ray.exceptions.RayError as error:
-            shutil.rmtree(part_of(Path(job.target)), ignore_errors=True)
+            sweep(Path(job.target).parent)
             yield {
                 "input": job.source,
                 "input_sha256": None,

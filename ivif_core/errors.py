@@ -11,6 +11,10 @@ class InputError(IvifError, ValueError):
     """An image, a message or a file is not what the call takes."""
 
 
+class OutputError(InputError):
+    """An output cannot be written, or may not be: a full disk, a name, something that is in the way."""
+
+
 class ConfigError(IvifError, ValueError):
     """A parameter, a recipe or a registration file is wrong."""
 

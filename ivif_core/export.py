@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ivif_core import __version__
 from ivif_core.errors import ModelError
+from ivif_core.files import make_folder, write_bytes
+from ivif_core.models import check_model_target
 from ivif_core.onnx_graph import check_for_tensorrt, fold_constants
 
 if TYPE_CHECKING:
@@ -37,10 +37,12 @@ def export_student(student: Student, folder: str | Path, *, recipe: str, name: s
         The three paths.
 
     Raises:
+        OutputError: a file cannot be written, or is there and no model of ivif.
         ModelError: the network does not export, or gives NaN.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
+    for suffix in ("", "_uint8", "_maps"):
+        check_model_target(folder / f"{name}{suffix}.onnx")
     metadata = {
         "ivif.version": __version__,
         "ivif.stride": str(student.stride),
@@ -53,7 +55,7 @@ def export_student(student: Student, folder: str | Path, *, recipe: str, name: s
             metadata["ivif.form"] = "maps"
         content = _with_metadata(_to_onnx(*exported(student.cpu().eval())), metadata)
         written.append(folder / f"{name}{suffix}.onnx")
-        _write(written[-1], content)
+        write_bytes(written[-1], content)
         metadata.setdefault("ivif.made_from", hashlib.sha256(content).hexdigest())
     return written
 
@@ -117,15 +119,3 @@ def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)

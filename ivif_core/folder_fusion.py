@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ivif_core.errors import InputError, IvifError
+from ivif_core.errors import InputError, IvifError, OutputError
+from ivif_core.files import check_name, is_there, make_folder, sweep
 from ivif_core.fusion import Fuser
 from ivif_core.image_files import read_infrared, read_visible, write_image
+from ivif_core.outputs import check_apart, check_file, only_run
 
 _AHEAD = 3
 """Pairs read ahead of the fusion, and images waiting to be written."""
@@ -28,11 +30,13 @@ class FolderResult:
         written: stems that were fused.
         kept: stems whose output was there already.
         failed: stem -> why.
+        unwritten: stems of those that were fused but could not be written.
     """
 
     written: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    unwritten: list[str] = field(default_factory=list)
 
 
 def fuse_file(
@@ -43,11 +47,9 @@ def fuse_file(
     Raises:
         InputError: an image is broken, or `output` is there already and `overwrite` is False, or is an input.
     """
-    if output.resolve() in (infrared.resolve(), visible.resolve()):
-        raise InputError(f"{output} is an input; name another output")
-    if output.exists() and not overwrite:
-        raise InputError(f"{output} is there already; --overwrite replaces it")
-    write_image(output, fuser.fuse(read_infrared(infrared), read_visible(visible), grey=grey))
+    check_file(output, (infrared, visible), overwrite=overwrite)
+    fused = fuser.fuse(read_infrared(infrared), read_visible(visible), grey=grey)
+    write_image(output, fused, overwrite=overwrite)
 
 
 def fuse_folder(
@@ -72,12 +74,22 @@ def fuse_folder(
     Raises:
         InputError: `output` cannot be made, or is a folder of inputs.
     """
-    if any(output.resolve() == path.parent.resolve() for pair in pairs.values() for path in pair):
-        raise InputError(f"{output} holds inputs; name another output")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make {output}: {error.strerror}") from error
+    check_name(output)
+    check_apart(output, {path.parent for pair in pairs.values() for path in pair})
+    make_folder(output)
+    with only_run(output):
+        sweep(output)
+        return _fuse_into(output, fuser, pairs, grey, overwrite, progress)
+
+
+def _fuse_into(
+    output: Path,
+    fuser: Fuser,
+    pairs: dict[str, Pair],
+    grey: bool,
+    overwrite: bool,
+    progress: Callable[[Iterable[str]], Iterable[str]],
+) -> FolderResult:
     result = FolderResult()
     writing: deque[tuple[str, Future[None]]] = deque()
 
@@ -87,11 +99,19 @@ def fuse_folder(
             result.written.append(stem)
         except IvifError as error:
             result.failed[stem] = str(error)
+            if isinstance(error, OutputError):
+                result.unwritten.append(stem)
 
     wanted = {}
     for stem, pair in pairs.items():
-        if (output / f"{stem}.png").exists() and not overwrite:
-            result.kept.append(stem)
+        target = output / f"{stem}.png"
+        try:
+            if is_there(target) and not overwrite:
+                result.kept.append(stem)
+                continue
+            check_file(target, pair, overwrite=overwrite)
+        except InputError as error:
+            result.failed[stem] = str(error)
         else:
             wanted[stem] = pair
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
@@ -102,7 +122,7 @@ def fuse_folder(
             except IvifError as error:
                 result.failed[stem] = str(error)
                 continue
-            writing.append((stem, writer.submit(write_image, output / f"{stem}.png", fused)))
+            writing.append((stem, writer.submit(write_image, output / f"{stem}.png", fused, sweep_folder=False)))
             if len(writing) > _AHEAD:
                 written(*writing.popleft())
         for stem, future in writing:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -10,10 +11,17 @@ import numpy as np
 
 from ivif_core import colour
 from ivif_core.errors import InputError
+from ivif_core.files import printable, write_bytes
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 _MARKERS = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG", b"IEND"))
 """How a JPEG and a PNG file start and end."""
+
+
+_SOFTWARE = b"tEXtSoftware\0ivif"
+"""Chunk of every PNG file that is written here, behind the header (PNG, 11.3.4.3)."""
+_PNG_HEADER = 33
+"""Bytes before the first other chunk."""
 
 
 def find_images(folder: str | Path) -> dict[str, Path]:
@@ -76,23 +84,34 @@ def read_visible(path: str | Path) -> np.ndarray:
     return colour.check_visible(_read(path, cv2.IMREAD_ANYCOLOR))
 
 
-def write_image(path: str | Path, image: np.ndarray) -> None:
-    """Write an image in the format of its suffix; the file appears only when whole.
+def write_image(path: str | Path, image: np.ndarray, *, overwrite: bool = True, sweep_folder: bool = True) -> None:
+    """Write an image in the format of its suffix, as `files.write_bytes`.
 
     Raises:
-        InputError: the format is unknown or the folder cannot be written.
+        InputError: the format is unknown or does not take the image, or as `write_bytes`.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        written = cv2.imwrite(str(temporary), image)
-        if not written:
-            raise InputError(f"cannot write {path}: does its folder exist, and has it an image suffix?")
-        temporary.replace(path)
+        # In memory: OpenCV's own writing says nothing of a full disk, and crashes on names that are no UTF-8.
+        made, data = cv2.imencode(path.suffix.encode("ascii", "replace").decode(), image)
     except cv2.error as error:
-        raise InputError(f"cannot write {path}: {error.err}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise InputError(f"cannot write {printable(path)}: {error.err or 'has it an image suffix?'}") from error
+    if not made:
+        raise InputError(f"cannot write {printable(path)}: its format does not take this image")
+    content = data.tobytes()
+    if content.startswith(b"\x89PNG"):
+        chunk = struct.pack(">I", len(_SOFTWARE) - 4) + _SOFTWARE + struct.pack(">I", zlib.crc32(_SOFTWARE))
+        content = content[:_PNG_HEADER] + chunk + content[_PNG_HEADER:]
+    write_bytes(path, content, overwrite=overwrite, sweep_folder=sweep_folder)
+
+
+def is_of_ivif(path: Path) -> bool:
+    """Whether a file is a PNG file that was written here."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_PNG_HEADER + 4 + len(_SOFTWARE)).endswith(_SOFTWARE)
+    except OSError:
+        return False
 
 
 def _read(path: str | Path, flags: int) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,11 +13,13 @@ from typing import Any
 
 from ivif_core.bag_fusion import fuse_bag
 from ivif_core.data.bag_images import STORAGE_SUFFIXES
-from ivif_core.errors import InputError, IvifError
+from ivif_core.errors import InputError, IvifError, OutputError
+from ivif_core.files import append_line, temporary_folder
 from ivif_core.folder_fusion import fuse_folder
 from ivif_core.image_files import pair_by_stem
 from ivif_core.models import resolve_model
 from ivif_core.node_parameters import NodeParameters
+from ivif_core.outputs import check_folder, place_folder
 
 DONE, PARTIAL, FAILED = "done", "partial", "failed"
 _MOST_NAMED = 3
@@ -165,26 +166,19 @@ def _fuse(job: Job, source: Path, target: Path) -> tuple[int, str]:
             malformed = result.dropped["malformed"]
             return result.fused, result.broken or (f"{malformed} malformed images" if malformed else "")
         pairs, lonely = pair_by_stem(source / "infrared", source / "visible")
-        part = part_of(target)
-        shutil.rmtree(part, ignore_errors=True)  # of a worker that was killed
-        try:
-            made = fuse_folder(fuser, pairs, part)
+        check_folder(target, [source], overwrite=True)
+        with temporary_folder(target) as part:
+            made = fuse_folder(fuser, pairs, part / target.name)
+            if made.unwritten:
+                raise OutputError(made.failed[made.unwritten[0]])
             if not made.written:
                 raise InputError(f"{source}: no pair could be fused: {next(iter(made.failed.values()))}")
-            shutil.rmtree(target, ignore_errors=True)
-            part.replace(target)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+            place_folder(part / target.name, target, made_by="ivif fuse-many", overwrite=True)
     missing = [f"{len(lonely)} files without a partner"] if lonely else []
     if made.failed:
         named = "; ".join(f"{stem}: {why}" for stem, why in list(made.failed.items())[:_MOST_NAMED])
         missing.append(f"{len(made.failed)} pairs failed ({named})")
     return len(made.written), "; ".join(missing)
-
-
-def part_of(target: Path) -> Path:
-    """Where a job works before its output appears; the same for bags, see `bag_fusion`."""
-    return target.with_name(f".{target.name}.part")
 
 
 class Manifest:
@@ -212,13 +206,9 @@ class Manifest:
         """Keep an entry and write it at once.
 
         Raises:
-            InputError: the file cannot be written.
+            OutputError: the file cannot be written; it stays as it was.
         """
         if self.entries.get(entry["input"]) == entry:
             return
         self.entries[entry["input"]] = entry
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-        except OSError as error:
-            raise InputError(f"cannot write the manifest {self.path}: {error.strerror}") from error
+        append_line(self.path, json.dumps(entry))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,8 @@ import numpy as np
 
 from ivif_core.colour import luminance
 from ivif_core.errors import ConfigError, ModelError
+from ivif_core.files import make_folder, write_bytes
+from ivif_core.models import check_model_target
 from ivif_core.onnx_graph import check_for_tensorrt, fold_constants, to_half
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def write_variants(
 
     Raises:
         ConfigError: no such variant, or int8 without calibration pairs.
+        OutputError: a file cannot be written, or is there and no model of ivif.
         ModelError: the model is not of the float32 contract, or has an operator that TensorRT does not take.
     """
     import onnx
@@ -64,7 +66,9 @@ def write_variants(
         raise ModelError(f"cannot read {model}: {error}") from error
     if any(value.type.tensor_type.elem_type != _FLOAT for value in original.graph.input):
         raise ModelError(f"{model} has no float32 images; give the float32 file, from which the others are made")
-    made: dict[str, Path] = {}
+    made = {variant: make_folder(folder) / f"{model.stem}_{variant}.onnx" for variant in variants}
+    for file in made.values():
+        check_model_target(file, [model])
     for variant in variants:
         if variant == "bgr":
             result = to_half(_with_colour(original), lambda node: _is_of_rules(node) or node.name.endswith(_EXACT))
@@ -77,8 +81,7 @@ def write_variants(
         properties["ivif.precision"] = "int8" if variant == "int8" else "fp16"
         properties["ivif.made_from"] = hashlib.sha256(model.read_bytes()).hexdigest()
         onnx.helper.set_model_props(result, properties)
-        made[variant] = folder / f"{model.stem}_{variant}.onnx"
-        _write(made[variant], result.SerializeToString())
+        write_bytes(made[variant], result.SerializeToString())
     return made
 
 
@@ -301,13 +304,3 @@ def _beside_quantisation(model: ModelProto) -> set[str]:
         ):
             kept.add(node.name)
     return kept
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -57,6 +57,10 @@ class NodeParameters:
         """These with some replaced; None leaves one as it is."""
         return NodeParameters({**self.values, **{k: v for k, v in values.items() if v is not None}})
 
+    def files(self) -> list[Path]:
+        """Files that the parameters name."""
+        return [Path(str(self.values[name])) for name in ("model", "registration.file") if self.values.get(name)]
+
     def make_pairing(self) -> Pairing:
         """The pairing that the node would use.
 

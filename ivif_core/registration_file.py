@@ -11,9 +11,9 @@ import yaml
 
 from ivif_core.camera_infos import CameraInfos
 from ivif_core.errors import ConfigError, one_line, shown
+from ivif_core.files import write_text
 from ivif_core.pinhole import MOST_PIXELS, Camera, Pinhole
 from ivif_core.registration import Homography, Registration, Resize, Size, Unregistered
-from ivif_core.text_files import write_text
 from ivif_core.yaml_files import read_yaml
 
 MODES = ("none", "resize", "homography", "file", "camera_info")

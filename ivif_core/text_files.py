@@ -1,4 +1,4 @@
-"""Text files: read with bounds, and written so that they appear only when whole."""
+"""Text files, read with bounds."""
 
 from __future__ import annotations
 
@@ -37,20 +37,3 @@ def read_text(path: str | os.PathLike[str], most_bytes: int) -> str:
 def _check_regular(status: os.stat_result, path: str | os.PathLike[str]) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{one_line(path)}: cannot be read: expected a regular file, not a folder, pipe or device")
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text; a reader sees the old file or the whole new one.
-
-    Raises:
-        InputError: the folder is missing or cannot be written.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ivif_core.errors import InputError
+from ivif_core.files import printable, temporary_file
 
 TITLES = ("thermal", "RGB", "fused")
 
@@ -52,9 +53,10 @@ def write_video(path: str | Path, jpegs: Sequence[np.ndarray], rate: float) -> N
     path = Path(path)
     if not jpegs:
         raise InputError(f"{path}: no frames to write")
+    if printable(path) != str(path):  # OpenCV crashes on such
+        raise InputError(f"cannot write {printable(path)}: its path is no UTF-8")
     height, width = cv2.imdecode(jpegs[0], cv2.IMREAD_COLOR).shape[:2]
-    temporary = path.with_name(f".{path.name}.part.mp4")
-    try:
+    with temporary_file(path) as temporary:
         # Not H.264: OpenCV's wheels carry no encoder for it. VP9 takes half a second a frame.
         writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), rate, (width, height))
         if not writer.isOpened():
@@ -64,9 +66,6 @@ def write_video(path: str | Path, jpegs: Sequence[np.ndarray], rate: float) -> N
         writer.release()
         if (count := _count_frames(temporary)) != len(jpegs):
             raise InputError(f"{path}: wrote {len(jpegs)} frames, {count} of them can be played; is the disk full?")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _count_frames(path: Path) -> int:

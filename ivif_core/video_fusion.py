@@ -13,8 +13,10 @@ import numpy as np
 
 from ivif_core import colour
 from ivif_core.errors import BackendUnavailable, InputError
+from ivif_core.files import temporary_file
 from ivif_core.fusion import Fuser
 from ivif_core.nearest_pairing import NearestPairing
+from ivif_core.outputs import check_file
 from ivif_core.pairing import Pair, Source
 from ivif_core.stages import overlapped
 
@@ -76,22 +78,16 @@ def fuse_video(
         raise BackendUnavailable("video files need PyAV; to have it: pip install 'ivif_ros[video]'") from error
     if output.suffix.lower() not in CODECS:
         raise InputError(f"-o {output}: expected {', '.join(CODECS)}, since the inputs are videos")
-    if output.resolve() in (infrared.resolve(), visible.resolve()):
-        raise InputError(f"{output} is an input; name another output")
-    if output.exists() and not overwrite:
-        raise InputError(f"{output} is there already; --overwrite replaces it")
-    if not output.parent.is_dir():
-        raise InputError(f"cannot write {output}: no folder {output.parent}")
-    temporary = output.with_name(f".{output.stem}.part{output.suffix}")
+    check_file(output, (infrared, visible), overwrite=overwrite)
     try:
-        with ExitStack() as stack:
+        with temporary_file(output, overwrite=overwrite) as temporary, ExitStack() as stack:
             streams: dict[Source, Any] = {
                 "infrared": _open(av, infrared, stack),
                 "visible": _open(av, visible, stack),
             }
             template = streams["visible"]
             pairing = NearestPairing(max(_interval(stream) for stream in streams.values()), _WAITING)
-            container = stack.enter_context(av.open(str(temporary), "w"))
+            container = stack.enter_context(av.open(str(temporary), "w"))  # closed, and so whole, before it is renamed
             stream = _add_stream(container, template, CODECS[output.suffix.lower()], grey)
             fused_frames = overlapped(_fuse(overlapped(_pair(streams, pairing)), fuser, grey))
             count = 0
@@ -105,14 +101,19 @@ def fuse_video(
             if count == 0:
                 raise InputError(f"no frame of {visible} has one of {infrared} near in time")
             container.mux(stream.encode())
-        temporary.replace(output)
+            container.close()
+            if (written := _count_packets(av, temporary)) != count:
+                raise InputError(f"{output}: {written} of {count} frames went to the disk; is it full?")
     except av.FFmpegError as error:
         raise InputError(
             f"{output}: {error.strerror} ({error.filename or 'a video'} breaks off or is damaged)"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return VideoResult(count, pairing.dropped["visible_unmatched"])
+
+
+def _count_packets(av: Any, path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(packet.size > 0 for packet in container.demux(video=0))
 
 
 def _open(av: Any, path: Path, stack: ExitStack) -> Any:

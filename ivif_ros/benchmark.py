@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ivif_core.errors import IvifError
+from ivif_core.errors import IvifError, OutputError
+from ivif_core.files import write_text
 from ivif_ros.processes import Processes, isolated_environment
 
 START_LIMIT = 240.0
@@ -119,7 +120,11 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     print(result)
     if arguments.json:
-        arguments.json.write_text(result + "\n")
+        try:
+            write_text(arguments.json, result + "\n")
+        except OutputError as error:
+            print(f"benchmark: {error}", file=sys.stderr)
+            return 1
     return 0
 
 

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 from ivif_core.errors import IvifError
+from ivif_core.files import make_folder
 from ivif_ros.processes import ProcessDied, Processes, isolated_environment
+from ivif_ros.recorder import check_folder
 
 
 def run(replay: list[str], node: list[str], seconds: float, out: Path) -> None:
@@ -21,7 +23,7 @@ def run(replay: list[str], node: list[str], seconds: float, out: Path) -> None:
         IvifError: one of them ended before its time; its last lines are in the message.
     """
     logs = out / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    make_folder(logs)
     environment = isolated_environment()
     with Processes(environment, logs) as background, Processes(environment) as foreground:
         background.start("replay", "ivif_ros.replay", replay)
@@ -42,10 +44,12 @@ def main() -> int:
     parser.add_argument("--node", default="", help="more arguments for the node, as '--ros-args -p vividness:=1.0'")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    data = Path(arguments.data) if arguments.data else None
     replay = [arguments.data] if arguments.data else ["--raw16"]
     if not arguments.data:
         print("demo: rendering the street takes some ten seconds; your own pairs or bag: make demo DATA=…", flush=True)
     try:
+        check_folder(arguments.output, data)
         run(replay, arguments.node.split(), arguments.seconds, arguments.output)
     except IvifError as error:
         print(f"demo: {error}", file=sys.stderr)

@@ -21,14 +21,17 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import Image
 
-from ivif_core.errors import IvifError
-from ivif_core.image_files import write_image
+from ivif_core.errors import IvifError, OutputError
+from ivif_core.files import check_name, is_there, make_folder
+from ivif_core.image_files import is_of_ivif, write_image
+from ivif_core.outputs import check_apart
 from ivif_core.thermal import PercentileScaling
 from ivif_core.video import triptych, write_video
 from ivif_ros.conversion import infrared_pixels, visible_pixels
 from ivif_ros.stamps import stamp_time
 from ivif_ros.statistics import quantile
 
+VIDEO, PICTURE = "demo.mp4", "demo.png"
 PANEL_WIDTH = 640
 """Of the video; the picture has the visible camera's own size."""
 _KEPT = 60
@@ -165,6 +168,21 @@ def record(recorder: Recorder, seconds: float, patience: float) -> Measured:
     return measured
 
 
+def check_folder(folder: Path, data: Path | None = None) -> None:
+    """Refuse a folder whose files of the recording's names are not of an earlier recording, or which touches the data.
+
+    Raises:
+        OutputError: so it is.
+    """
+    check_name(folder)
+    check_apart(folder, [data])
+    picture = folder / PICTURE
+    for path in (picture, folder / VIDEO):
+        check_name(path)
+        if is_there(path) and not is_of_ivif(picture):
+            raise OutputError(f"{path} is there and of no earlier recording; remove it, or name another --output")
+
+
 def summary(measured: Measured) -> str:
     """The figures of a recording, one a line."""
     latencies = {name: 1e3 * quantile(measured.latencies, share) for name, share in (("median", 0.5), ("95th", 0.95))}
@@ -190,12 +208,13 @@ def main(argv: list[str] | None = None) -> int:
     rclpy.init(args=argv)
     recorder = Recorder()
     try:
-        arguments.output.mkdir(parents=True, exist_ok=True)
+        check_folder(arguments.output)
+        make_folder(arguments.output)
         measured = record(recorder, arguments.seconds, arguments.patience)
         recorder.finish()
-        write_video(arguments.output / "demo.mp4", recorder.jpegs, measured.rate)
-        write_image(arguments.output / "demo.png", recorder.picture)
-        print(f"\n{summary(measured)}\nleft       demo.mp4 and demo.png in {arguments.output}")
+        write_image(arguments.output / PICTURE, recorder.picture)  # first: its mark stands for both
+        write_video(arguments.output / VIDEO, recorder.jpegs, measured.rate)
+        print(f"\n{summary(measured)}\nleft       {VIDEO} and {PICTURE} in {arguments.output}")
     except (IvifError, OSError) as error:
         print(f"recorder: {error}", file=sys.stderr)
         return 1

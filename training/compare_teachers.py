@@ -15,9 +15,11 @@ import numpy as np
 import torch
 
 from ivif_core.data.pairs import FolderPairs, Pair, split
+from ivif_core.files import make_folder
 from ivif_core.image_files import write_image
 from ivif_core.metrics import METRICS
 from ivif_core.networks.teacher import Teacher
+from ivif_core.outputs import check_apart
 from training.pairs import load_teacher
 from training.run import load_checkpoint
 
@@ -86,6 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--validation-share", type=float, default=0.1)
     parser.add_argument("--pictures", type=Path, help="write thermal | RGB luminance | a column for each teacher here")
     args = parser.parse_args(arguments)
+    if args.pictures:
+        check_apart(args.pictures, [args.data, *args.checkpoints])
     _, pairs = split(FolderPairs(args.data), args.validation_share)
     teachers = {path: load_teacher(path) for path in args.checkpoints}
     rows: dict[Path, list[dict[str, float]]] = {path: [] for path in teachers}
@@ -94,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for path, output in outputs.items():
             rows[path].append(figures(output, pair) | {"far change": far_change(teachers[path], pair, output)})
         if args.pictures:
-            args.pictures.mkdir(parents=True, exist_ok=True)
+            make_folder(args.pictures)
             write_image(
                 args.pictures / f"{pair.name}.png", cv2.hconcat([pair.infrared, pair.visible, *outputs.values()])
             )

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 
 from ivif_core.data.pairs import FolderPairs, Pair, is_held_out
+from ivif_core.files import make_folder
 from ivif_core.fusion import Fuser
 from ivif_core.image_files import write_image
 from ivif_core.losses.structure import correlation, gradients
 from ivif_core.metrics import measure, ssim
+from ivif_core.outputs import check_apart
 
 FIGURES = ("EN", "SD", "SF", "AG", "MI", "SCD", "VIF", "Qabf", "noise_gain", "overshoot")
 
@@ -95,7 +97,7 @@ def reach(fuser: Fuser, pair: Pair) -> int:
 
 def write_pictures(folder: Path, fuser: Fuser, pairs: Sequence[Pair]) -> None:
     """A strip a pair: thermal, visible luminance, the teacher where there is one, the student at 0, 0.5 and 1."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for pair in pairs:
         strip = [pair.infrared, pair.visible] + ([] if pair.teacher is None else [pair.teacher])
         for fuser.vividness in (0.0, 0.5, 1.0):
@@ -111,6 +113,8 @@ def main() -> None:
     parser.add_argument("--vividness", type=float, nargs="+", default=[0.0, 0.25, 0.5, 0.75, 1.0])
     parser.add_argument("--pictures", type=Path, help="write strips of sources, teacher and student into this folder")
     arguments = parser.parse_args()
+    if arguments.pictures:
+        check_apart(arguments.pictures, [arguments.data, arguments.model])
     with Fuser(arguments.model, "onnxruntime") as fuser:
 
         def fuse(pair: Pair) -> np.ndarray:

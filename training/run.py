@@ -8,14 +8,15 @@ does the very same arithmetic as one that was not.
 
 from __future__ import annotations
 
+import io
 import json
 import math
-import os
 import random
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,10 +29,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ivif_core import __version__
-from ivif_core.errors import ConfigError, ModelError
+from ivif_core.errors import ConfigError, ModelError, OutputError
+from ivif_core.files import check_name, is_there, make_folder, write_bytes, write_text
+from ivif_core.outputs import check_apart, only_run
 from training.recipe import RunRecipe, to_dict
 
-CHECKPOINT = "last.pt"
+CHECKPOINT, DESCRIPTION = "last.pt", "run.json"
 _FREE_KEYS = {
     *("data", "output", "steps", "checkpoint_every", "image_every"),
     *("accelerator", "devices", "nodes", "strategy", "workers"),
@@ -41,6 +44,7 @@ _FREE_KEYS = {
 
 def start(recipe: RunRecipe) -> Fabric:
     """Start the processes that the recipe asks for (those of `torchrun` and `fabric run` are found) and seed them."""
+    check_run_folder(recipe)
     fabric = Fabric(
         accelerator=recipe.accelerator,
         devices=recipe.devices or "auto",
@@ -53,6 +57,21 @@ def start(recipe: RunRecipe) -> Fabric:
         raise ConfigError(f"recipe: batch {recipe.batch} does not divide among {fabric.world_size} processes")
     seed_all(recipe.seed)
     return fabric
+
+
+def check_run_folder(recipe: RunRecipe) -> None:
+    """Refuse, before any work, a run folder that holds other things by the names of a run's.
+
+    Raises:
+        OutputError: it is, holds or lies in the data; or a file in it is of no run.
+    """
+    folder = Path(recipe.output)
+    check_name(folder)
+    check_apart(folder, [recipe.data or None])
+    if not is_there(folder / DESCRIPTION):
+        for name in ("recipe.yaml", CHECKPOINT):
+            if is_there(folder / name):
+                raise OutputError(f"output={folder}: {name} there is of no run (no {DESCRIPTION}); name another folder")
 
 
 def seed_all(*key: int) -> None:
@@ -91,7 +110,8 @@ class Run:
         if (self.folder / CHECKPOINT).is_file():
             self._resume()
         if fabric.is_global_zero:
-            self._describe()
+            with only_run(make_folder(self.folder)):
+                self._describe()
             from torch.utils.tensorboard import SummaryWriter
 
             self._writer = SummaryWriter(str(self.folder), purge_step=self.step)
@@ -102,7 +122,11 @@ class Run:
 
         SIGINT and SIGTERM finish the step, save, and raise KeyboardInterrupt; a second one stops at once.
         """
-        handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        alone = only_run(self.folder) if self.fabric.is_global_zero else nullcontext()
+        with alone, self._stopping_on_signals():
+            yield from self._steps()
+
+    def _steps(self) -> Iterator[int]:
         self._bar = tqdm(
             total=self.recipe.steps,
             initial=self.step,
@@ -127,6 +151,13 @@ class Run:
             self._bar.close()
             if self._writer:
                 self._writer.flush()
+
+    @contextmanager
+    def _stopping_on_signals(self) -> Iterator[None]:
+        handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
 
@@ -175,12 +206,7 @@ class Run:
             **{name: entry.state_dict() for name, entry in self.state.items()},
         }
         if self.fabric.is_global_zero:
-            temporary = self.folder / f".{CHECKPOINT}.{os.getpid()}"
-            try:
-                torch.save(content, temporary)
-                temporary.replace(self.folder / CHECKPOINT)
-            finally:
-                temporary.unlink(missing_ok=True)
+            write_tensors(self.folder / CHECKPOINT, content)
         self.fabric.barrier()
 
     def _resume(self) -> None:
@@ -198,9 +224,8 @@ class Run:
         self.step = content["step"]
 
     def _describe(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         recipe = to_dict(self.recipe)
-        (self.folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True), "utf-8")
+        write_text(self.folder / "recipe.yaml", yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True))
         description = {
             "kind": self.kind,
             "git": git_revision(),
@@ -208,7 +233,7 @@ class Run:
             "processes": self.fabric.world_size,
             "versions": {"ivif": __version__, "torch": torch.__version__, "python": sys.version.split()[0]},
         }
-        (self.folder / "run.json").write_text(json.dumps(description, indent=2) + "\n", "utf-8")
+        write_text(self.folder / DESCRIPTION, json.dumps(description, indent=2) + "\n")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._stop = True
@@ -218,6 +243,17 @@ class Run:
         if self.fabric.world_size == 1:
             return self._stop
         return bool(self.fabric.all_reduce(torch.tensor(float(self._stop)), reduce_op="sum") > 0)
+
+
+def write_tensors(path: str | Path, content: Mapping[str, Any]) -> None:
+    """`torch.save`, as `files.write_bytes`.
+
+    Raises:
+        OutputError: as there.
+    """
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_bytes(path, buffer.getbuffer())
 
 
 def load_checkpoint(path: str | Path, kind: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from ivif_core.losses.clip import FrozenClip, register_architecture
 from training.captions import CaptionedCrops
 from training.pairs import open_pairs
 from training.recipe import RunRecipe, load_recipe
-from training.run import Run, start
+from training.run import Run, start, write_tensors
 
 QUESTIONS = {
     "infrared or visible": ("an infrared image", "a visible image"),
@@ -91,9 +91,7 @@ def train_pocket_clip(recipe: PocketClipRecipe) -> Path:
 
     weights = Path(recipe.output) / "clip.pt"
     if fabric.is_global_zero:
-        temporary = weights.with_suffix(".tmp")
-        torch.save(clip.state_dict(), temporary)
-        temporary.replace(weights)
+        write_tensors(weights, clip.state_dict())
         for question, share in answer(FrozenClip(recipe.architecture, str(weights)), validation or training).items():
             run.scalar(f"validation/{question}", share)
             print(f"{question}: {share:.3f} right")

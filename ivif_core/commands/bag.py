@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from ivif_core.bag_fusion import FUSED_TOPIC, BagResult, fuse_bag
 from ivif_core.node_parameters import NodeParameters
+from ivif_core.outputs import check_apart
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,7 @@ def read_parameters(args: argparse.Namespace) -> NodeParameters:
 def run(args: argparse.Namespace) -> int:
     """Fuse; 1 where the bag was read in part only or some images were malformed."""
     parameters = read_parameters(args)
+    check_apart(args.target, [args.source, args.params, *parameters.files()])
     with parameters.make_fuser() as fuser, tqdm(unit="pair", disable=None) as bar:
 
         def progress(fused: int, total: int) -> None:

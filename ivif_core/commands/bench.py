@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ivif_core.bench import Result, as_json, device_of, make_cases, quantiles, run_cases
-from ivif_core.text_files import write_text
+from ivif_core.files import write_text
+from ivif_core.outputs import check_file
 
 DEFAULT_SIZES = ("640x480", "1280x720", "1920x1080")
 
@@ -37,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and print; 1 where a case could not run."""
     sizes = args.sizes or [_size(size) for size in DEFAULT_SIZES]
+    if args.json and str(args.json) != "-":
+        check_file(args.json, (*args.model, *args.onnx), overwrite=True)
     cases = make_cases(args.model, args.backends, sizes, args.onnx, args.threads)
 
     def progress(line: str) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from ivif_core.bag_bench import BagBench, measure_bag
 from ivif_core.commands.bag import add_parameter_arguments, read_parameters
-from ivif_core.text_files import write_text
+from ivif_core.data.bag_writer import recording
+from ivif_core.files import write_text
+from ivif_core.outputs import check_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +31,11 @@ def run(args: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
 
+    parameters = read_parameters(args)
+    if args.json:
+        check_file(args.json, (*recording(args.source), args.params, *parameters.files()), overwrite=True)
     topics = {"infrared": args.infrared, "visible": args.visible}
-    bench = measure_bag(args.source, topics, read_parameters(args), rounds=max(args.rounds, 1), progress=progress)
+    bench = measure_bag(args.source, topics, parameters, rounds=max(args.rounds, 1), progress=progress)
     progress("")
     if args.json:
         write_text(args.json, json.dumps(bench.summary(), indent=1) + "\n")

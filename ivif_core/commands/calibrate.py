@@ -16,8 +16,10 @@ from ivif_core.calibration.overlay import overlay
 from ivif_core.calibration.picture_in_picture import picture_in_picture, scales_around
 from ivif_core.calibration.points import read_points
 from ivif_core.calibration.targetless import SCALES, Pair, calibrate, chance_score, mean_score
-from ivif_core.errors import InputError
-from ivif_core.image_files import pair_by_stem, read_infrared, read_visible, write_image
+from ivif_core.errors import InputError, OutputError
+from ivif_core.files import is_there
+from ivif_core.image_files import is_of_ivif, pair_by_stem, read_infrared, read_visible, write_image
+from ivif_core.outputs import check_file
 from ivif_core.registration import Homography, rescaling
 from ivif_core.registration_file import save_homography
 from ivif_core.thermal import PercentileScaling, to_intensity
@@ -52,8 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate, report, write."""
-    if args.output.is_dir() or not args.output.parent.is_dir():
-        raise InputError(f"{args.output}: expected the path of a file in a folder that exists")
+    picture = args.overlay or args.output.with_suffix(".png")
+    for output in (args.output, picture):
+        check_file(output, (args.infrared, args.visible, args.points), overwrite=True)
+    if not args.overlay and is_there(picture) and not is_of_ivif(picture):
+        raise OutputError(f"{picture} is there and not of `ivif calibrate`; name another picture with --overlay")
     names, pairs = _read(args.infrared, args.visible)
     thermal, rgb = (image.shape[::-1] for image in pairs[0])
     if thermal[0] > rgb[0] and thermal[1] > rgb[1]:
@@ -65,7 +70,6 @@ def run(args: argparse.Namespace) -> int:
     for key, value in notes.items():
         print(f"{key}: {value}")
     infrared, visible = pairs[0]
-    picture = args.overlay or args.output.with_suffix(".png")
     write_image(picture, overlay(infrared, visible, matrix))
     print(f"overlay: {picture}")
     if objection and not args.force:

@@ -17,8 +17,9 @@ from ivif_core.comparison import Comparison, compare
 from ivif_core.data.video_frames import split_video
 from ivif_core.errors import InputError
 from ivif_core.evaluation import Evaluation, evaluate, find_scenes
+from ivif_core.files import write_text
+from ivif_core.outputs import check_file
 from ivif_core.report import report_page
-from ivif_core.text_files import write_text
 
 _MOST_NAMED = 100
 """Files left out that are named one by one: videos of other lengths leave thousands."""
@@ -46,10 +47,10 @@ def run(args: argparse.Namespace) -> int:
     """Measure; 1 where some images could not be."""
     if args.workers is not None and args.workers < 1:
         raise InputError(f"--workers: expected at least 1, got {args.workers}")
-    for path in filter(None, (args.output, args.json)):
-        if not path.parent.is_dir():
-            raise InputError(f"cannot write {path}: no folder {path.parent}")
     fused = named_folders(args.fused)
+    for path in filter(None, (args.output, args.json)):
+        if str(path) != "-":
+            check_file(path, (*fused.values(), args.infrared, args.visible, args.registration), overwrite=True)
     videos = [path for path in (*fused.values(), args.infrared, args.visible) if path.is_file()]
     with TemporaryDirectory(prefix="ivif-evaluate-") as frames:
         folders = {path: Path(frames) / str(k) for k, path in enumerate(videos)}

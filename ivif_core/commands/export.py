@@ -9,6 +9,7 @@ from ivif_core.errors import InputError
 from ivif_core.image_files import pair_by_stem, read_infrared, read_visible
 from ivif_core.model_variants import VARIANTS, write_variants
 from ivif_core.onnx_graph import operators
+from ivif_core.outputs import check_apart
 from ivif_core.parity import Parity, compare
 from ivif_core.registration import Resize
 from ivif_core.thermal import PercentileScaling, to_intensity
@@ -40,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
         InputError: no pairs, or they cannot be read.
         ModelError: the model cannot be exported so that TensorRT takes it.
     """
+    if args.output:
+        check_apart(args.output, [args.pairs])
     if args.model.suffix == ".pt":
         from training.distill_student import export_checkpoint
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from ivif_core.data.extract import extract
+from ivif_core.outputs import check_apart
 from ivif_core.registration_file import load_registration
 from ivif_core.thermal import MODES, make_scaling
 
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Extract; 1 where something was broken."""
     low, high = args.range or (0.0, 65535.0)
+    check_apart(args.output, [args.bag, args.registration])
     found = extract(
         args.bag,
         args.output,

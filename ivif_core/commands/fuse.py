@@ -11,9 +11,11 @@ from tqdm import tqdm
 
 from ivif_core import video_fusion
 from ivif_core.errors import InputError
+from ivif_core.files import check_name, printable
 from ivif_core.folder_fusion import fuse_file, fuse_folder
 from ivif_core.fusion import DEFAULT_VIVIDNESS, Fuser
 from ivif_core.image_files import SUFFIXES, pair_by_stem
+from ivif_core.outputs import check_apart, check_file
 from ivif_core.registration_file import load_registration
 from ivif_core.thermal import make_scaling
 
@@ -62,6 +64,12 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= args.vividness <= 1:
         raise InputError(f"--vividness: expected a number in [0, 1], got {args.vividness:g}")
     registration = load_registration(args.registration) if args.registration else None
+    inputs = (args.infrared, args.visible, args.registration, args.model)
+    if folders:
+        check_name(args.output)
+        check_apart(args.output, inputs)
+    else:
+        check_file(args.output, inputs, overwrite=args.overwrite)
     videos = all(path.suffix.lower() in video_fusion.SUFFIXES for path in (args.infrared, args.visible)) and not folders
     scaling = make_scaling() if videos or args.sequence else None
     with Fuser(args.model, args.backend, vividness=args.vividness, scaling=scaling, registration=registration) as fuser:
@@ -70,10 +78,10 @@ def run(args: argparse.Namespace) -> int:
         if videos:
             return _run_videos(args, fuser)
         output = args.output
-        if output.is_dir() or output.suffix.lower() not in SUFFIXES:
+        if output.suffix.lower() not in SUFFIXES:
             raise InputError(f"-o {output}: expected an image file, since the inputs are files")
         fuse_file(fuser, args.infrared, args.visible, output, grey=args.grey, overwrite=args.overwrite)
-    print(output)
+    print(printable(output))
     return 0
 
 
@@ -93,7 +101,7 @@ def _run_videos(args: argparse.Namespace, fuser: Fuser) -> int:
             overwrite=args.overwrite,
             progress=progress,
         )
-    line = f"{result.fused} frames fused into {args.output}"
+    line = f"{result.fused} frames fused into {printable(args.output)}"
     print(line + (f"; {result.left_out} without an infrared frame near in time" if result.left_out else ""))
     return 0
 
@@ -101,7 +109,7 @@ def _run_videos(args: argparse.Namespace, fuser: Fuser) -> int:
 def _run_folders(args: argparse.Namespace, fuser: Fuser) -> int:
     pairs, lonely = pair_by_stem(args.infrared, args.visible)
     for path in lonely:
-        print(f"no partner: {path}", file=sys.stderr)
+        print(f"no partner: {printable(path)}", file=sys.stderr)
     result = fuse_folder(
         fuser,
         pairs,
@@ -111,8 +119,8 @@ def _run_folders(args: argparse.Namespace, fuser: Fuser) -> int:
         progress=partial(tqdm, unit="pair", disable=None),  # None: only on a terminal
     )
     for stem, reason in result.failed.items():
-        print(f"not fused: {stem}: {reason}", file=sys.stderr)
-    parts = [f"{len(result.written)} pairs fused into {args.output}"]
+        print(f"not fused: {printable(stem)}: {reason}", file=sys.stderr)
+    parts = [f"{len(result.written)} pairs fused into {printable(args.output)}"]
     if result.kept:
         parts.append(f"{len(result.kept)} were there already (--overwrite replaces them)")
     if lonely:

@@ -12,7 +12,10 @@ from tqdm import tqdm
 from ivif_core.cluster import ray_cluster, run_jobs
 from ivif_core.commands.bag import add_parameter_arguments, read_parameters
 from ivif_core.errors import InputError
+from ivif_core.files import check_name, make_folder, sweep
 from ivif_core.many import DONE, FAILED, PARTIAL, Job, Manifest, find_sources, is_bag, name_targets
+from ivif_core.node_parameters import NodeParameters
+from ivif_core.outputs import check_apart, check_file, only_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,15 +45,43 @@ def run(args: argparse.Namespace) -> int:
     topics = {name: topic for name in ("infrared", "visible") if (topic := getattr(args, name))}
     if len(topics) < 2 and any(is_bag(source) for source in sources):
         raise InputError("some inputs are bags: name their topics with --infrared and --visible")
+    output = args.output.resolve()
+    manifest_path = args.manifest or output / "manifest.jsonl"
     parameters = read_parameters(args)
+    _check_outputs(args.lists, sources, [args.params, *parameters.files()], output, manifest_path)
     parameters.make_pairing()
     parameters.make_fuser().close()  # what is wrong with the parameters is said once, not a thousand times
-    output = args.output.resolve()
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make {output}: {error.strerror}") from error
-    manifest = Manifest(args.manifest or output / "manifest.jsonl")
+    make_folder(output)
+    with only_run(output):
+        sweep(output)
+        return _run_jobs(args, sources, topics, parameters, output, Manifest(manifest_path))
+
+
+def _check_outputs(
+    lists: list[Path], sources: list[Path], settings: list[Path | None], output: Path, manifest: Path
+) -> None:
+    """Refuse before any work what would touch an input.
+
+    Raises:
+        OutputError: it would.
+    """
+    check_name(output)
+    check_apart(output, [*sources, *(path for path in lists if path.is_dir())])
+    inputs = [*sources, *lists, *settings]
+    for target in {*name_targets(sources, output), manifest}:
+        check_apart(target, inputs)
+    if manifest.parent.resolve() != output:
+        check_file(manifest, inputs, overwrite=True)
+
+
+def _run_jobs(
+    args: argparse.Namespace,
+    sources: list[Path],
+    topics: dict[str, str],
+    parameters: NodeParameters,
+    output: Path,
+    manifest: Manifest,
+) -> int:
     jobs = [
         Job(str(source.resolve()), str(target), topics, dict(parameters.values), args.keep_all)
         for source, target in zip(sources, name_targets(sources, output), strict=True)

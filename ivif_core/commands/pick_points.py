@@ -8,6 +8,7 @@ from pathlib import Path
 from ivif_core import colour
 from ivif_core.calibration.click_page import ClickServer
 from ivif_core.image_files import read_infrared, read_visible
+from ivif_core.outputs import check_file
 from ivif_core.thermal import PercentileScaling, to_intensity
 
 
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
+    check_file(args.output, (args.infrared, args.visible), overwrite=True)
     infrared = to_intensity(read_infrared(args.infrared), PercentileScaling(smoothing=0))
     visible = colour.luminance(read_visible(args.visible))
     with ClickServer(infrared, visible, args.output, args.port) as server:

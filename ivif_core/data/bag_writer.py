@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 _IMAGE = "sensor_msgs/msg/Image"
 
 
+def recording(bag: Path) -> list[Path]:
+    """A bag as given, and the folder of the recording that a file of it belongs to: no output may lie in either."""
+    return [bag, bag.parent] if bag.is_file() and (bag.parent / "metadata.yaml").is_file() else [bag]
+
+
 class BagWriter:
     """Writes a rosbag2 folder (version 9: Jazzy and newer); a context manager."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +11,12 @@ from tqdm import tqdm
 
 from ivif_core import colour
 from ivif_core.data.bag_images import read_bag_images
-from ivif_core.errors import InputError
+from ivif_core.data.bag_writer import recording
+from ivif_core.errors import InputError, OutputError
+from ivif_core.files import temporary_folder
 from ivif_core.image_files import write_image
 from ivif_core.image_message import to_infrared, to_visible
+from ivif_core.outputs import check_folder, place_folder
 from ivif_core.pairing import ApproximatePairing, Pair
 from ivif_core.registration import Registration, Resize, onto_visible
 from ivif_core.thermal import ThermalScaling, make_scaling
@@ -68,15 +70,12 @@ def extract(
             it is broken.
     """
     folder = Path(folder)
-    if folder.exists():
-        raise InputError(f"{folder} is there already; give a new folder, or remove it")
     if on_error not in ("skip", "fail"):
         raise InputError(f"on_error: expected 'skip' or 'fail', got {on_error!r}")
     if every < 1:
         raise InputError(f"every: expected 1 or more, got {every}")
-    temporary = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
+    check_folder(folder, recording(Path(bag)), overwrite=False)
+    with temporary_folder(folder) as temporary:
         for name in ("infrared", "visible"):
             (temporary / name).mkdir(parents=True)
         found = _write_pairs(
@@ -91,9 +90,7 @@ def extract(
         )
         if not found.pairs:
             raise InputError(f"{bag}: no pair within {slop:g} s; " + _why_none(found))
-        temporary.replace(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        place_folder(temporary, folder, made_by="ivif extract", overwrite=False)
     return found
 
 
@@ -126,6 +123,8 @@ def _write_pairs(
                     continue
                 try:
                     _write_pair(pair, folder, scaling, registration)
+                except OutputError:  # a full disk is no fault of the pair
+                    raise
                 except InputError as error:
                     if fail:
                         raise InputError(f"{bag}, pair at {pair.visible_stamp}: {error}") from error
@@ -139,8 +138,8 @@ def _write_pair(pair: Pair, folder: Path, scaling: ThermalScaling, registration:
     visible, counts = to_visible(pair.visible), to_infrared(pair.infrared)
     intensity = counts if counts.dtype == np.uint8 else scaling(counts)
     registered = onto_visible(registration, intensity, colour.luminance(visible))
-    write_image(folder / "infrared" / f"{pair.visible_stamp:019d}.png", registered)
-    write_image(folder / "visible" / f"{pair.visible_stamp:019d}.png", visible)
+    write_image(folder / "infrared" / f"{pair.visible_stamp:019d}.png", registered, sweep_folder=False)
+    write_image(folder / "visible" / f"{pair.visible_stamp:019d}.png", visible, sweep_folder=False)
 
 
 def _why_none(found: Extraction) -> str:

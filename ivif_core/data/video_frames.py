@@ -7,20 +7,18 @@ from pathlib import Path
 import cv2
 
 from ivif_core.errors import InputError
+from ivif_core.files import make_folder
 from ivif_core.image_files import write_image
 
 
 def split_video(video: str | Path, folder: str | Path) -> int:
-    """Write the frames of a video as `000000.png`, `000001.png` … into a new folder; returns how many.
+    """Write the frames of a video as `000000.png`, `000001.png` … into a folder; returns how many.
 
     Raises:
         InputError: the file is no video that OpenCV reads, or the folder cannot be made.
     """
     video, folder = Path(video), Path(folder)
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise InputError(f"cannot make {folder}: {error.strerror}") from error
+    make_folder(folder)
     reader = cv2.VideoCapture(str(video))
     count = 0
     try:
@@ -28,7 +26,7 @@ def split_video(video: str | Path, folder: str | Path) -> int:
             got, frame = reader.read()
             if not got:
                 break
-            write_image(folder / f"{count:06}.png", frame)
+            write_image(folder / f"{count:06}.png", frame, sweep_folder=False)
             count += 1
     finally:
         reader.release()

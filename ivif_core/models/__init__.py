@@ -10,10 +10,12 @@ forms of a float32 file `ivif.made_from`, the SHA-256 of that file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ivif_core.errors import ModelError
+from ivif_core.errors import ModelError, OutputError
+from ivif_core.files import printable
+from ivif_core.outputs import check_file
 
 _METADATA_FIELD = 14  # ModelProto.metadata_props, onnx.proto
 _GRAPH_FIELD = 7  # ModelProto.graph
@@ -71,6 +73,22 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     if not has_graph:
         raise ModelError(f"model: {path} is not an ONNX file: it holds no graph")
     return metadata
+
+
+def check_model_target(path: Path, inputs: Iterable[str | Path | None] = ()) -> None:
+    """Refuse a model file that may not be written: an input, or one that is there and is no model of ivif.
+
+    Raises:
+        OutputError: it may not.
+    """
+    check_file(path, inputs, overwrite=True)
+    if path.exists():
+        try:
+            ours = any(key.startswith("ivif.") for key in read_metadata(path))
+        except ModelError:
+            ours = False
+        if not ours:
+            raise OutputError(f"{printable(path)} is there and no model of ivif; remove it, or choose another folder")
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:

@@ -12,7 +12,9 @@ import pytest
 
 from ivif_core.cli import main
 from ivif_core.errors import InputError
+from ivif_core.image_files import find_images
 from ivif_core.many import Job, Manifest, find_sources, hash_files, name_targets, run_job
+from ivif_core.outputs import MARK
 from test.core.recorded_bag import INFRARED, TOPICS, VISIBLE, frames, read_all, record
 from test.core.worker_killer import kill_a_busy_worker
 
@@ -85,7 +87,7 @@ def test_a_folder_of_pairs_is_whole_or_says_what_is_missing(tmp_path):
     folder = make_folder(tmp_path / "pairs")
     job = Job(str(folder), str(tmp_path / "out"))
     assert run_job(job)["status"] == "done"
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.png", "1.png", "2.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [MARK, "0.png", "1.png", "2.png"]
     (folder / "visible" / "1.png").write_bytes(b"no image")
     (folder / "visible" / "2.png").unlink()
     entry = run_job(job)
@@ -192,5 +194,5 @@ def test_results_of_a_job_equal_the_single_command(tmp_path):
     run_job(Job(str(folder), str(tmp_path / "many")))
     single = tmp_path / "single"
     assert main(["fuse", str(folder / "infrared"), str(folder / "visible"), "-o", str(single), "--sequence"]) == 0
-    for path in single.iterdir():
+    for path in find_images(single).values():
         np.testing.assert_array_equal(cv2.imread(str(path)), cv2.imread(str(tmp_path / "many" / path.name)))

@@ -42,6 +42,6 @@ def test_a_video_plays_what_was_written(tmp_path):
 def test_nothing_half_written(tmp_path):
     with pytest.raises(InputError, match="no frames"):
         write_video(tmp_path / "v.mp4", [], 30)
-    with pytest.raises(InputError, match="is its folder there"):
+    with pytest.raises(InputError, match=r"nowhere.*No such file"):
         write_video(tmp_path / "nowhere" / "v.mp4", [encode(np.zeros((32, 32, 3), np.uint8))], 30)
     assert not list(tmp_path.iterdir())

@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from ivif_ros.recorder import Measured, summary
+from ivif_core.errors import OutputError
+from ivif_core.image_files import write_image
+from ivif_ros.recorder import Measured, check_folder, summary
 
 MS = 1_000_000
 
@@ -43,3 +46,14 @@ def test_a_part_that_dies_ends_the_demo_with_its_message(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
     assert "replay ended with status 2" in done.stderr and "no bag at" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["demo.mp4", "demo.png"])
+def test_a_video_of_somebody_else_is_kept(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputError, match=name):
+        check_folder(tmp_path)
+    write_image(tmp_path / "demo.png", np.zeros((4, 4), np.uint8))
+    check_folder(tmp_path)  # the picture of an earlier recording, so the video is one too
+    with pytest.raises(OutputError, match="is the input"):
+        check_folder(tmp_path, tmp_path)
