@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ivif_core.bag_fusion import fuse_bag
-from ivif_core.data.bag_images import STORAGE_SUFFIXES
+from ivif_core.data.recording import STORAGE_SUFFIXES
 from ivif_core.errors import InputError, IvifError
 from ivif_core.folder_fusion import fuse_folder
 from ivif_core.image_files import pair_by_stem

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
             progress=progress,
         )
     print(summary(result, args.target))
-    return 1 if result.broken or result.dropped["malformed"] else 0
+    return 0 if result.is_whole else 1
 
 
 def summary(result: BagResult, target: Path) -> str:

@@ -89,14 +89,20 @@ class BagWriter:
 
 
 def _hash(msgtype: str, definition: str) -> str:
-    """Type hash (REP 2016) from a definition; MCAP files carry definitions and no hashes."""
+    """Type hash (REP 2016) from a definition; MCAP files carry definitions and no hashes. Empty where it is damaged.
+
+    The definition is only parsed: `Typestore.register` would make Python code of it.
+    """
     from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
     store = get_typestore(Stores.EMPTY)
     rule = "=" * 80 + "\n"
-    if definition.startswith(f"{rule}IDL: "):
-        for part in definition.split(rule)[1:]:
-            store.register(get_types_from_idl(part.partition("\n")[2]))
-    else:
-        store.register(get_types_from_msg(definition, msgtype))
-    return store.hash_rihs01(msgtype)
+    try:
+        if definition.startswith(f"{rule}IDL: "):
+            for part in definition.split(rule)[1:]:
+                store.fielddefs.update(get_types_from_idl(part.partition("\n")[2]))
+        else:
+            store.fielddefs.update(get_types_from_msg(definition, msgtype))
+        return store.hash_rihs01(msgtype)
+    except Exception:  # whatever a parser meets in a text that is no definition
+        return ""
