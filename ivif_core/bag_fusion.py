@@ -19,6 +19,7 @@ from ivif_core.data.recording import Recording, open_recording
 from ivif_core.errors import InputError
 from ivif_core.fusion import Fuser
 from ivif_core.image_message import to_infrared, to_visible
+from ivif_core.image_size import MAXIMUM_MEGAPIXELS
 from ivif_core.pairing import Pair, Pairing, Source
 from ivif_core.stages import overlapped, side_by_side
 from ivif_core.thermal import ThermalScaling
@@ -62,6 +63,7 @@ def fuse_bag(
     fused_topic: str = FUSED_TOPIC,
     keep_all: bool = False,
     overwrite: bool = False,
+    maximum_megapixels: float = MAXIMUM_MEGAPIXELS,
     progress: Callable[[int, int], None] = lambda fused, of: None,
 ) -> BagResult:
     """Fuse the pairs of a bag into a new one, of the same storage, which appears only when it is whole.
@@ -77,6 +79,7 @@ def fuse_bag(
         fused_topic: gets Images (bgr8 or mono8) with the visible's header, recorded when the visible was.
         keep_all: copy every other message too, bit by bit.
         overwrite: replace `target`.
+        maximum_megapixels: larger images are malformed; they are not decoded.
         progress: told pairs fused, and visible images that the bag says to have.
 
     Raises:
@@ -102,7 +105,8 @@ def fuse_bag(
             is_mcap = recording.suffix == ".mcap"
             workers = [partial(_fuse, worker) for worker in stack.enter_context(fuser.workers())]
             with BagWriter(part / target.name, is_mcap=is_mcap, fused_topic=fused_topic) as writer:
-                decoded = overlapped(_decode(overlapped(pairs.read(keep_all=keep_all), 8), fuser.scaling))
+                read = overlapped(pairs.read(keep_all=keep_all), 8)
+                decoded = overlapped(_decode(read, fuser.scaling, maximum_megapixels))
                 fused = overlapped(side_by_side(decoded, lambda item: isinstance(item, _Decoded), workers))
                 with closing(fused):
                     for item in fused:
@@ -135,14 +139,17 @@ def _check_keep_all(source: Path, recording: Recording, fused_topic: str) -> Non
         raise InputError(f"{source} has a topic {fused_topic} already; name another for the fused images (--topic)")
 
 
-def _decode(items: Iterator[Any], scaling: ThermalScaling) -> Iterator[Message | _Decoded | Malformed]:
+def _decode(
+    items: Iterator[Any], scaling: ThermalScaling, maximum_megapixels: float
+) -> Iterator[Message | _Decoded | Malformed]:
     """Pairs as arrays; one after the other, since the scaling follows the frames."""
     for item in items:
         if isinstance(item, Restart):
             scaling.reset()
         elif isinstance(item, Pair):
             try:
-                counts, visible = to_infrared(item.infrared.content), to_visible(item.visible.content)
+                counts = to_infrared(item.infrared.content, maximum_megapixels)
+                visible = to_visible(item.visible.content, maximum_megapixels)
                 intensity = counts if counts.dtype == np.uint8 else scaling(counts)
             except InputError:
                 yield Malformed()

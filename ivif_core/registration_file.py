@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from ivif_core.bounded_files import load_yaml, read_text
 from ivif_core.camera_infos import CameraInfos
 from ivif_core.errors import ConfigError
 from ivif_core.pinhole import Camera, Pinhole
@@ -101,10 +102,7 @@ def read_yaml(path: str | os.PathLike[str]) -> dict:
     Raises:
         ConfigError: no such file, no YAML, or no mapping.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    content = load_yaml(read_text(path), path)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected a YAML mapping, got {type(content).__name__}")
     return content
@@ -118,10 +116,10 @@ def numbers(content: dict, key: str, count: int, path: str | os.PathLike[str]) -
     """
     try:
         values = np.asarray(content.get(key), np.float64).ravel()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         values = np.empty(0)
     if values.size != count or not np.isfinite(values).all():
-        raise ConfigError(f"{path}: {key}: expected {count} finite numbers, got {content.get(key)!r}")
+        raise ConfigError(f"{path}: {key}: expected {count} finite numbers, got {str(content.get(key))[:200]}")
     return values
 
 

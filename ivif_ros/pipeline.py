@@ -64,6 +64,7 @@ class Pipeline:
         )
         self._depth = DepthInput() if settings["registration.depth"] else None
         self._infos: dict[Source, Any] = {}
+        self._maximum_megapixels: float = settings["maximum_megapixels"]
         self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
         self._visible_shape: tuple[int, ...] | None = None
         self._until_check = self._until_drift_check = 0
@@ -100,6 +101,7 @@ class Pipeline:
     def apply(self, settings: Settings, changed: set[str]) -> None:
         """Take over settings that may change live; scaling and registration keep their state unless they changed."""
         self._fuser.vividness = settings["vividness"]
+        self._maximum_megapixels = settings["maximum_megapixels"]
         if any(name.startswith(("thermal_scaling.", "radiometry.")) for name in changed):
             self._fuser.scaling = settings.scaling()
         if any(name.startswith("registration.") for name in changed):
@@ -141,12 +143,12 @@ class Pipeline:
         """
         if self._depth is not None:
             self._depth.update(self._fuser.registration)
-        pixels = None if visible is None else visible_pixels(visible)
+        pixels = None if visible is None else visible_pixels(visible, self._maximum_megapixels)
         if pixels is not None:
             self._visible_shape = pixels.shape
         if infrared is None:
             return FusedFrame(pixels, None, pixels, None)
-        intensity, counts = self._scaled(infrared_pixels(infrared))
+        intensity, counts = self._scaled(infrared_pixels(infrared, self._maximum_megapixels))
         shape = self._visible_shape or intensity.shape
         if pixels is None:
             fused = self._fuser.register(intensity, np.zeros(shape[:2], np.uint8))

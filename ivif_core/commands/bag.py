@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
             fused_topic=args.topic,
             keep_all=args.keep_all,
             overwrite=args.overwrite,
+            maximum_megapixels=parameters.maximum_megapixels,
             progress=progress,
         )
     print(summary(result, args.target))

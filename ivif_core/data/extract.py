@@ -109,7 +109,7 @@ def _write_pairs(
     found, seen, bag = Extraction(), 0, Path(bag)
     with (
         open_recording(bag, None if fail else folder / "recovered") as recording,
-        tqdm(desc="extracting", unit="pair") as bar,
+        tqdm(desc="extracting", unit="pair", disable=None) as bar,
     ):
         pairs = BagPairs(bag, recording, {"infrared": topics[0], "visible": topics[1]}, pairing, found)
         for item in pairs.read():

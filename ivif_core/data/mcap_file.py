@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -70,14 +71,25 @@ class McapFile:
     def messages(self, connections: Sequence[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
         """See `StorageFile`."""
         messages = self._reader.messages(connections)
+        last = -1
         while True:
             try:
-                connection, recorded, raw = next(messages)
+                connection, last, raw = next(messages)
             except StopIteration:
                 return
             except Exception as error:  # as when opening
+                yield from self._behind(last, connections)
                 raise InputError(f"{self._path}: {_named(error)}") from error
-            yield connection, recorded, unpacked(raw)
+            yield connection, last, unpacked(raw)
+
+    def _behind(self, last: int, connections: Sequence[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
+        """What damage left of the messages after a time."""
+        wanted = {connection.id: connection for connection in connections}
+        with suppress(InputError):
+            rest = SalvagedMcap(self._path)
+            for connection, recorded, raw in rest.messages(rest.connections):
+                if recorded > last and connection.id in wanted:
+                    yield wanted[connection.id], recorded, raw
 
     def close(self) -> None:
         """See `StorageFile`."""
@@ -182,21 +194,23 @@ def _records(file: BinaryIO, size: int) -> Iterator[tuple[int, int, int]]:
         position += _HEAD + length
 
 
-def _chunk(file: BinaryIO, start: int, length: int) -> _Chunk:
+def _chunk(file: BinaryIO, start: int, length: int, *, mend: bool = False) -> _Chunk:
     """The chunk whose content starts at `start`.
+
+    Args:
+        mend: where the length of the compression's name is damaged, take the one that fits the length of the record.
 
     Raises:
         InputError: its head contradicts the length of the record.
     """
     file.seek(start)
-    head = file.read(32)
-    if len(head) == 32 and length >= 40:
-        _, _, size, _, name = struct.unpack("<QQQII", head)
-        if name <= 32 and 40 + name <= length:
-            compression = file.read(name).decode("ascii", "replace")
-            packed = int.from_bytes(file.read(8), "little")
-            if packed <= length - 40 - name:
-                return _Chunk(start + 40 + name, packed, compression, size)
+    head = file.read(48)
+    if len(head) == 48 and length >= 40:
+        size, said = struct.unpack_from("<Q", head, 16)[0], struct.unpack_from("<I", head, 28)[0]
+        for name in (said, 0, len("lz4"), len("zstd")) if mend else (said,):
+            packed = struct.unpack_from("<Q", head, 32 + name)[0] if name <= 8 else length
+            if packed == length - 40 - name or (name == said and packed <= length - 40 - name):
+                return _Chunk(start + 40 + name, packed, head[32 : 32 + name].decode("ascii", "replace"), size)
     raise InputError(f"the chunk at byte {start - _HEAD} has a damaged head")
 
 
@@ -246,7 +260,7 @@ def _salvaged(path: Path) -> Iterator[tuple[int, memoryview]]:
 
 def _of_chunk(file: BinaryIO, start: int, length: int, end: int) -> Iterator[tuple[int, memoryview]]:
     try:
-        chunk = _chunk(file, start, length)
+        chunk = _chunk(file, start, length, mend=True)
         file.seek(chunk.data)
         packed = file.read(max(0, min(chunk.packed, end - chunk.data)))
         records = memoryview(unpack(packed, chunk.compression, is_cut=True))
