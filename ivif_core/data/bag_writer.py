@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rosbags.interfaces import Connection
 
 _IMAGE = "sensor_msgs/msg/Image"
+_NO_HASH = "RIHS01_" + "0" * 64
+"""Of a definition that is damaged."""
 
 
 class BagWriter:
@@ -89,7 +91,7 @@ class BagWriter:
 
 
 def _hash(msgtype: str, definition: str) -> str:
-    """Type hash (REP 2016) from a definition; MCAP files carry definitions and no hashes. Empty where it is damaged.
+    """Type hash (REP 2016) from a definition; MCAP files carry definitions and no hashes.
 
     The definition is only parsed: `Typestore.register` would make Python code of it.
     """
@@ -105,4 +107,4 @@ def _hash(msgtype: str, definition: str) -> str:
             store.fielddefs.update(get_types_from_msg(definition, msgtype))
         return store.hash_rihs01(msgtype)
     except Exception:  # whatever a parser meets in a text that is no definition
-        return ""
+        return _NO_HASH

@@ -30,9 +30,11 @@ _TABLES = {
 _OPTIONAL = ("offered_qos_profiles", "type_description_hash")
 _REQUIRED = ("topics", "messages")
 _STEPS_AT_ONCE = 10_000
-_STEPS = 10_000_000
+_STEPS = 1_000_000
 _STEPS_A_BYTE = 16
-"""A row takes at least 4 bytes and about 25 steps of SQLite's machine; tables that loop take more than any file's."""
+"""A row takes about 25 steps of SQLite's machine; a statement that does not end takes more than any file's rows."""
+_ROW = 8
+"""Bytes that a row takes at least."""
 _MAXIMUM_TOPICS = 100_000
 
 
@@ -50,6 +52,9 @@ class Db3File:
         Raises:
             InputError: it is no such database, it is damaged, or its schema is none that rosbag2 writes.
         """
+        pages, page, _ = _pages(path)
+        if pages * page != path.stat().st_size:
+            raise InputError(f"{path} is cut short")  # SQLite takes zeros for what is missing of its last page
         self._path = path
         self._steps = 0
         self._most_steps = _STEPS + _STEPS_A_BYTE * path.stat().st_size
@@ -66,7 +71,7 @@ class Db3File:
             self.connections = self._read_topics(columns)
         except (sqlite3.Error, ValueError, OverflowError) as error:  # a text may be no UTF-8
             self._database.close()
-            raise error if isinstance(error, InputError) else InputError(f"{path}: {error}") from error
+            raise error if isinstance(error, InputError) else InputError(f"{path}: {_one_line(error)}") from error
         except BaseException:
             self._database.close()
             raise
@@ -139,10 +144,13 @@ class Db3File:
     def _read_rows(self, as_far_as_it_goes: bool) -> list[tuple[int, int, int]]:
         """(time of recording, place, topic) of all messages, in order of time."""
         rows: list[tuple[int, int, int]] = []
+        most = self._path.stat().st_size // _ROW
         try:
             for row in self._database.execute("SELECT timestamp, _rowid_, topic_id FROM messages NOT INDEXED"):
                 if all(isinstance(value, int) for value in row):
                     rows.append(row)
+                if len(rows) > most:  # pages that are named many times
+                    raise InputError(f"{self._path}: its tables hold more rows than the file has room for")
         except sqlite3.Error:
             self._check_steps()
             if not as_far_as_it_goes:
@@ -182,25 +190,40 @@ def salvage_db3(path: Path, folder: Path) -> Db3File:
     Raises:
         InputError: nothing of it can be read.
     """
-    try:
+    pages, page, head = _pages(path)
+    said = int.from_bytes(head[28:32], "big")
+    if pages >= said and pages * page == path.stat().st_size:
         return Db3File(path, as_far_as_it_goes=True)
-    except InputError as error:
-        with path.open("rb") as file:
-            head = file.read(100)
-        if not head.startswith(b"SQLite format 3\0") or len(head) < 100:
-            raise
-        page = int.from_bytes(head[16:18], "big")
-        page = 65536 if page == 1 else page
-        if not page or path.stat().st_size // page == int.from_bytes(head[28:32], "big"):
-            raise error
     copy = folder / path.name
     shutil.copyfile(path, copy)
     with copy.open("r+b") as file:
+        file.truncate(pages * page)
         file.seek(28)
-        file.write((path.stat().st_size // page).to_bytes(4, "big"))
+        file.write(pages.to_bytes(4, "big"))
         file.seek(92)
         file.write(head[24:28])  # says that the number of pages is up to date
     return Db3File(copy, as_far_as_it_goes=True)
+
+
+def _pages(path: Path) -> tuple[int, int, bytes]:
+    """Number of whole pages, size of a page, and the file's head.
+
+    Raises:
+        InputError: it is no SQLite file, or has no whole page.
+    """
+    with path.open("rb") as file:
+        head = file.read(100)
+    page = int.from_bytes(head[16:18], "big")
+    page = 65536 if page == 1 else page
+    if len(head) < 100 or not head.startswith(b"SQLite format 3\0") or page < 512:
+        raise InputError(f"{path} is no SQLite file")
+    if path.stat().st_size < page:
+        raise InputError(f"{path} is cut short")
+    return path.stat().st_size // page, page, head
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def _allow(action: int, first: str | None, second: str | None, *_: str | None) -> int:
