@@ -14,6 +14,9 @@ from ivif_core.errors import ConfigError
 MAXIMUM_TEXT = 4 << 20
 """Bytes of a YAML or JSON file. The largest that this package writes has some kilobytes."""
 
+MAXIMUM_VALUES = 200_000
+"""Values in a YAML text."""
+
 
 def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
     """All of an ordinary file.
@@ -50,8 +53,8 @@ def read_text(path: str | os.PathLike[str], limit: int = MAXIMUM_TEXT) -> str:
 
 
 def load_yaml(text: str, path: str | Path) -> Any:
-    """What a YAML text holds: plain values, lists and mappings; aliases are refused, since nine lines of them unfold to
-    gigabytes where the content is copied or shown.
+    """What a YAML text holds: plain values, lists and mappings. Nine lines of aliases may stand for gigabytes, which come
+    to be where the content is copied or shown; so every alias counts as what it stands for.
 
     Args:
         text: the YAML.
@@ -71,8 +74,24 @@ def load_yaml(text: str, path: str | Path) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
+    """Counts values as if every alias were written out."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._count = 0
+        self._sizes: dict[str, int | None] = {}  # of anchors; None while their value is being read
+
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise yaml.YAMLError(f"line {mark.line + 1} has an alias (*); write the value itself")
-        return super().compose_node(parent, index)
+        event, before = self.peek_event(), self._count
+        is_alias = isinstance(event, yaml.AliasEvent)
+        if is_alias and self._sizes.get(event.anchor, 0) is None:
+            raise yaml.YAMLError(f"line {event.start_mark.line + 1} names the value that it is in")
+        if not is_alias and event.anchor:
+            self._sizes[event.anchor] = None
+        self._count += (self._sizes.get(event.anchor) or 0) if is_alias else 1
+        if self._count > MAXIMUM_VALUES:
+            raise yaml.YAMLError(f"more than {MAXIMUM_VALUES} values")
+        node = super().compose_node(parent, index)
+        if not is_alias and event.anchor:
+            self._sizes[event.anchor] = self._count - before
+        return node

@@ -17,6 +17,10 @@ DISTORTIONS = {"plumb_bob": 5, "rational_polynomial": 8, "equidistant": 4}
 """Model -> number of coefficients, as ROS names them."""
 
 
+MAXIMUM_SIDE = 1 << 20
+"""Pixels that an image may be wide or high."""
+
+
 @dataclass(frozen=True)
 class Camera:
     """One camera's intrinsics, as `camera_calibration` and CameraInfo give them.
@@ -41,8 +45,9 @@ class Camera:
                 f"camera: {self.model} takes {count} coefficients and a 3×3 matrix, got {self.distortion.shape} and "
                 f"{self.matrix.shape}"
             )
-        if min(self.size) < 1:
-            raise ConfigError(f"camera: expected a width and height over 0, got {self.size[0]}×{self.size[1]}")
+        if not all(1 <= side <= MAXIMUM_SIDE for side in self.size):
+            got = "×".join(f"{float(min(side, 1e300)):g}" for side in self.size)
+            raise ConfigError(f"camera: expected a width and height over 0 and up to {MAXIMUM_SIDE}, got {got}")
         if not (
             np.isfinite(self.matrix).all() and np.isfinite(self.distortion).all() and self.matrix.diagonal().min() > 0
         ):
@@ -60,10 +65,10 @@ class Camera:
             matrix = np.array(content["camera_matrix"]["data"], np.float64).reshape(3, 3)
             distortion = np.array(content["distortion_coefficients"]["data"], np.float64).ravel()
             model = str(content["distortion_model"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ConfigError(
                 f"{path}: expected the layout of camera_calibration (image_width, image_height, camera_matrix, "
-                f"distortion_model, distortion_coefficients): {error!r}"
+                f"distortion_model, distortion_coefficients): {repr(error)[:200]}"
             ) from error
         return cls(size, matrix, model, distortion)
 

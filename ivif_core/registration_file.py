@@ -79,7 +79,7 @@ def load_registration(path: str | os.PathLike[str]) -> Registration:
         cameras = (_camera(content, name, path) for name in ("infrared", "visible"))
         rotation, translation = numbers(content, "rotation", 9, path), numbers(content, "translation", 3, path)
         return Pinhole(*cameras, rotation, translation, float(numbers(content, "distance", 1, path)[0]))
-    raise ConfigError(f"{path}: expected 'model: homography' or 'model: pinhole', got {model!r}")
+    raise ConfigError(f"{path}: expected 'model: homography' or 'model: pinhole', got {str(model)[:80]!r}")
 
 
 def save_homography(path: str | os.PathLike[str], homography: Homography, notes: dict[str, object]) -> None:

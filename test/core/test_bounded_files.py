@@ -33,7 +33,9 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
         read_text(tmp_path / "pipe")
 
 
-@pytest.mark.parametrize("text", ["a: 1", "a: [1, 2.5, x, null, true]", "- 2020-01-01\n- {a: b}", ""])
+@pytest.mark.parametrize(
+    "text", ["a: 1", "a: [1, 2.5, x, null, true]", "- 2020-01-01\n- {a: b}", "", "a: &x [1, 2]\nb: *x"]
+)
 def test_plain_yaml_is_what_pyyaml_reads(text):
     assert load_yaml(text, "x") == yaml.safe_load(text)
 
