@@ -53,8 +53,10 @@ def read_text(path: str | os.PathLike[str], limit: int = MAXIMUM_TEXT) -> str:
 
 
 def load_yaml(text: str, path: str | Path) -> Any:
-    """What a YAML text holds: plain values, lists and mappings. Nine lines of aliases may stand for gigabytes, which come
-    to be where the content is copied or shown; so every alias counts as what it stands for.
+    """What a YAML text holds: plain values, lists and mappings.
+
+    Nine lines of aliases may stand for gigabytes, which come to be where the content is copied or shown; so every alias
+    counts as what it stands for.
 
     Args:
         text: the YAML.
