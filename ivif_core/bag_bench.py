@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ivif_core.bag_fusion import FUSED_TOPIC, fuse_bag, storage_suffix
+from ivif_core.bag_fusion import FUSED_TOPIC, fuse_bag
 from ivif_core.data.bag_images import read_bag_images
 from ivif_core.data.bag_writer import BagWriter
+from ivif_core.data.recording import storage_suffix
 from ivif_core.image_message import to_infrared, to_visible
 from ivif_core.node_parameters import NodeParameters
 from ivif_core.pairing import Pair, Source

@@ -10,12 +10,15 @@ import cv2
 import numpy as np
 
 from ivif_core import colour
-from ivif_core.errors import InputError
+from ivif_core.bounded_files import read_bytes
+from ivif_core.errors import ConfigError, InputError
 from ivif_core.files import printable, write_bytes
+from ivif_core.image_size import MAXIMUM_MEGAPIXELS, check_encoded
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 _MARKERS = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG", b"IEND"))
 """How a JPEG and a PNG file start and end."""
+_MAXIMUM_BYTES = 1 << 30
 
 
 _SOFTWARE = b"tEXtSoftware\0ivif"
@@ -63,25 +66,25 @@ def pair_by_stem(infrared: str | Path, visible: str | Path) -> tuple[dict[str, t
     return pairs, lonely
 
 
-def read_infrared(path: str | Path) -> np.ndarray:
+def read_infrared(path: str | Path, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
     """Infrared image as stored: uint8 or uint16, H×W (three equal channels are read as one).
 
     Raises:
-        InputError: the file is missing, broken, or holds another type.
+        InputError: the file is missing, broken, too large, or holds another type.
     """
-    image = _read(path, cv2.IMREAD_UNCHANGED)
+    image = _read(path, cv2.IMREAD_UNCHANGED, maximum_megapixels)
     if image.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{path}: expected 8 or 16 bits a pixel, got {image.dtype}")
     return image if image.ndim == 2 else cv2.cvtColor(image[:, :, :3], cv2.COLOR_BGR2GRAY)
 
 
-def read_visible(path: str | Path) -> np.ndarray:
+def read_visible(path: str | Path, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
     """Visible image: uint8, H×W×3 BGR, or H×W where the file is grey.
 
     Raises:
-        InputError: the file is missing or broken.
+        InputError: the file is missing, broken or too large.
     """
-    return colour.check_visible(_read(path, cv2.IMREAD_ANYCOLOR))
+    return colour.check_visible(_read(path, cv2.IMREAD_ANYCOLOR, maximum_megapixels))
 
 
 def write_image(path: str | Path, image: np.ndarray, *, overwrite: bool = True, sweep_folder: bool = True) -> None:
@@ -114,18 +117,19 @@ def is_of_ivif(path: Path) -> bool:
         return False
 
 
-def _read(path: str | Path, flags: int) -> np.ndarray:
+def _read(path: str | Path, flags: int, maximum_megapixels: float) -> np.ndarray:
     path = Path(path)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read image {path}: {error.strerror}") from error
+        data = read_bytes(path, _MAXIMUM_BYTES)
+    except ConfigError as error:
+        raise InputError(f"cannot read image {error}") from error
     # OpenCV fills what is missing of a file that was cut short with grey and says nothing.
     for start, end in _MARKERS:
         if data.startswith(start) and end not in data:
             raise InputError(f"{path} is cut short after {len(data)} bytes")
+    check_encoded(data, str(path), maximum_megapixels)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:  # hostile sizes in a header
         raise InputError(f"{path} is broken: {error.err}") from error
     if image is None or image.size == 0:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ivif_core import colour
 from ivif_core.errors import InputError
+from ivif_core.image_size import MAXIMUM_MEGAPIXELS, check_encoded, check_size
 
 
 class UnsupportedEncoding(InputError):
@@ -80,11 +81,12 @@ _CODEC_ENCODING = {
 }
 
 
-def decode_image(message: Any) -> np.ndarray:
+def decode_image(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
     """The pixels as they were sent.
 
     Args:
         message: an Image (`height, width, encoding, is_bigendian, step, data`) or a CompressedImage (`format, data`).
+        maximum_megapixels: most pixels, in millions; checked before a compressed image is decoded.
 
     Returns:
         H×W (mono, 8UC1, 16UC1, 32FC1, bayer), H×W×C (rgb, bgr, rgba, bgra, 8UC3, 8UC4; packed YUV: C = 2) or
@@ -93,18 +95,18 @@ def decode_image(message: Any) -> np.ndarray:
 
     Raises:
         UnsupportedEncoding: the encoding is unknown here.
-        InputError: fields and data contradict each other, or compressed data cannot be decoded.
+        InputError: fields and data contradict each other, compressed data cannot be decoded, or it is too large.
     """
-    return _decode(message)[0]
+    return _decode(message, maximum_megapixels)[0]
 
 
-def to_visible(message: Any) -> np.ndarray:
+def to_visible(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
     """A visible image: uint8 H×W×3 BGR, or H×W where the camera is grey; 16 bits are cut to the upper 8.
 
     Raises:
         UnsupportedEncoding, InputError: as `decode_image`, and where the encoding is no visible image.
     """
-    pixels, encoding = _decode(message)
+    pixels, encoding = _decode(message, maximum_megapixels)
     if encoding not in _TO_BGR and encoding not in ("bgr8", "8UC3", "bgr16", *_GREY):
         raise InputError(f"visible image: encoding {encoding!r} is none; expected colour, mono, bayer or YUV")
     if pixels.dtype == np.uint16:
@@ -112,27 +114,27 @@ def to_visible(message: Any) -> np.ndarray:
     return cv2.cvtColor(pixels, _TO_BGR[encoding]) if encoding in _TO_BGR else pixels
 
 
-def to_infrared(message: Any) -> np.ndarray:
+def to_infrared(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
     """A thermal image: H×W uint8 intensity, uint16 counts or float32 values; colour (host AGC) becomes luminance.
 
     Raises:
         UnsupportedEncoding, InputError: as `decode_image`, and where the encoding is no thermal image (bayer).
     """
-    pixels, encoding = _decode(message)
+    pixels, encoding = _decode(message, maximum_megapixels)
     if encoding in (*_GREY, "32FC1"):
         return pixels
     if encoding.startswith("bayer"):
         raise InputError(f"thermal image: encoding {encoding!r} is none; expected mono, 16UC1, 32FC1 or colour")
-    return colour.luminance(to_visible(message))
+    return colour.luminance(to_visible(message, maximum_megapixels))
 
 
-def to_depth(message: Any) -> np.ndarray:
+def to_depth(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
     """A depth image (REP 118): float32 H×W in metres; where it is not measured 0, NaN or infinite, as it came.
 
     Raises:
         InputError: as `decode_image`, and where the encoding is neither 16UC1 (mm) nor 32FC1 (m).
     """
-    pixels, encoding = _decode(message)
+    pixels, encoding = _decode(message, maximum_megapixels)
     if encoding == "32FC1":
         return pixels
     if encoding in ("16UC1", "mono16"):
@@ -173,20 +175,20 @@ def fill_image(message: Any, pixels: np.ndarray, encoding: str) -> None:
     message.data = data
 
 
-def _decode(message: Any) -> tuple[np.ndarray, str]:
+def _decode(message: Any, maximum_megapixels: float) -> tuple[np.ndarray, str]:
     """Pixels as sent and their encoding."""
     if hasattr(message, "format"):
-        return _decode_compressed(message)
+        return _decode_compressed(message, maximum_megapixels)
     encoding = str(message.encoding)
     layout = _LAYOUTS.get(encoding)
     if layout is None:
         raise UnsupportedEncoding(
             f"image message: encoding {encoding!r} is not converted here; expected one of {', '.join(_LAYOUTS)}"
         )
-    return _view(message, encoding, layout), encoding
+    return _view(message, encoding, layout, maximum_megapixels), encoding
 
 
-def _view(message: Any, encoding: str, layout: _Layout) -> np.ndarray:
+def _view(message: Any, encoding: str, layout: _Layout, maximum_megapixels: float) -> np.ndarray:
     """Check the fields against each other and lay an array over the data."""
     height, width, step = int(message.height), int(message.width), int(message.step)
     what = f"image message: {width}×{height} {encoding}"
@@ -204,6 +206,7 @@ def _view(message: Any, encoding: str, layout: _Layout) -> np.ndarray:
     size = memoryview(message.data).nbytes
     if size < step * height:
         raise InputError(f"{what}: expected {height} rows of {step} bytes = {step * height} bytes, got {size}")
+    check_size(width, int(message.height), what, maximum_megapixels)
     order = ">" if message.is_bigendian else "<"
     shape, strides = (height, width), (step, layout.channels * item)
     if layout.channels > 1:
@@ -213,7 +216,7 @@ def _view(message: Any, encoding: str, layout: _Layout) -> np.ndarray:
     return np.require(pixels, layout.dtype, "A")  # copies only where bytes have to be swapped or aligned
 
 
-def _decode_compressed(message: Any) -> tuple[np.ndarray, str]:
+def _decode_compressed(message: Any, maximum_megapixels: float) -> tuple[np.ndarray, str]:
     """Format is `ORIGINAL; CODEC compressed ORDER`, `CODEC`, or empty (compressed_image_transport)."""
     written = str(message.format)
     if "compressedDepth" in written:
@@ -222,14 +225,14 @@ def _decode_compressed(message: Any) -> tuple[np.ndarray, str]:
             "subscribe to its raw topic, or publish it by the 'compressed' transport"
         )
     data = np.frombuffer(message.data, np.uint8) if len(message.data) else np.zeros(0, np.uint8)
+    what = f"compressed image: format {written[:80]!r}, {data.size} bytes"
+    check_encoded(data.data, what, maximum_megapixels)
     try:
-        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise InputError(f"compressed image: format {written!r}, {data.size} bytes: {error}") from error
+        raise InputError(f"{what} could not be decoded: {error.err}") from error
     if pixels is None:
-        raise InputError(
-            f"compressed image: format {written!r}, {data.size} bytes could not be decoded; expected JPEG or PNG"
-        )
+        raise InputError(f"{what} could not be decoded; expected JPEG or PNG")
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     encoding = _CODEC_ENCODING.get((pixels.dtype, channels))
     if encoding is None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ivif_core.bag_fusion import fuse_bag
-from ivif_core.data.bag_images import STORAGE_SUFFIXES
-from ivif_core.errors import InputError, IvifError, OutputError
+from ivif_core.bounded_files import read_text
+from ivif_core.data.recording import STORAGE_SUFFIXES
+from ivif_core.errors import ConfigError, InputError, IvifError, OutputError
 from ivif_core.files import append_line, temporary_folder
 from ivif_core.folder_fusion import fuse_folder
 from ivif_core.image_files import pair_by_stem
@@ -66,8 +67,8 @@ def find_sources(lists: Iterable[Path]) -> list[Path]:
             found[path] = None
         else:
             try:
-                lines = path.read_text(encoding="utf-8").splitlines()
-            except (OSError, UnicodeDecodeError) as error:
+                lines = read_text(path).splitlines()
+            except ConfigError as error:
                 raise InputError(f"{path}: expected a folder, a bag, or a text file of such: {error}") from error
             named = (line.partition("#")[0].strip() for line in lines)
             found.update(dict.fromkeys(path.parent / name for name in named if name))
@@ -161,7 +162,14 @@ def _fuse(job: Job, source: Path, target: Path) -> tuple[int, str]:
     with parameters.make_fuser() as fuser:
         if not _holds_pairs(source):
             result = fuse_bag(
-                source, target, job.topics, fuser, parameters.make_pairing(), keep_all=job.keep_all, overwrite=True
+                source,
+                target,
+                job.topics,
+                fuser,
+                parameters.make_pairing(),
+                keep_all=job.keep_all,
+                overwrite=True,
+                maximum_megapixels=parameters.maximum_megapixels,
             )
             malformed = result.dropped["malformed"]
             return result.fused, result.broken or (f"{malformed} malformed images" if malformed else "")

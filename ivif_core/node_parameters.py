@@ -10,6 +10,7 @@ from typing import Any
 
 from ivif_core.errors import ConfigError, one_line, shown
 from ivif_core.fusion import DEFAULT_VIVIDNESS, Fuser
+from ivif_core.image_size import MAXIMUM_MEGAPIXELS
 from ivif_core.nearest_pairing import NearestPairing
 from ivif_core.pairing import ApproximatePairing, Pairing
 from ivif_core.radiometry import make_radiometry
@@ -60,6 +61,18 @@ class NodeParameters:
     def files(self) -> list[Path]:
         """Files that the parameters name."""
         return [Path(str(self.values[name])) for name in ("model", "registration.file") if self.values.get(name)]
+
+    @property
+    def maximum_megapixels(self) -> float:
+        """Largest image, million pixels.
+
+        Raises:
+            ConfigError: it is no number in [0.01, 1000].
+        """
+        value = self._number("maximum_megapixels", MAXIMUM_MEGAPIXELS)
+        if not 0.01 <= value <= 1000:
+            raise ConfigError(f"maximum_megapixels: expected a number in [0.01, 1000], got {value:g}")
+        return value
 
     def make_pairing(self) -> Pairing:
         """The pairing that the node would use.

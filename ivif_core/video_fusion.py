@@ -15,6 +15,7 @@ from ivif_core import colour
 from ivif_core.errors import BackendUnavailable, InputError
 from ivif_core.files import temporary_file
 from ivif_core.fusion import Fuser
+from ivif_core.image_size import MAXIMUM_MEGAPIXELS, check_size
 from ivif_core.nearest_pairing import NearestPairing
 from ivif_core.outputs import check_file
 from ivif_core.pairing import Pair, Source
@@ -125,7 +126,10 @@ def _open(av: Any, path: Path, stack: ExitStack) -> Any:
     if not container.streams.video:
         raise InputError(f"{path} has no video in it")
     stream = container.streams.video[0]
+    check_size(stream.codec_context.width, stream.codec_context.height, str(path))
     stream.thread_type = "AUTO"
+    # Frames within may be larger than the head says; the decoder refuses those before it takes memory for them.
+    stream.codec_context.options = {"max_pixels": str(int(MAXIMUM_MEGAPIXELS * 1e6))}
     return stream
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from ivif_core.errors import ConfigError, InputError, one_line
-from ivif_core.text_files import read_text
+from ivif_core.bounded_files import read_text
+from ivif_core.errors import ConfigError, one_line
 
 MOST_BYTES = 200_000
 MOST_VALUES = 20_000
@@ -24,14 +24,30 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[Any, Any]:
     Raises:
         ConfigError: no such file, no YAML, no mapping, or more than a settings file holds.
     """
-    try:
-        text = read_text(path, MOST_BYTES)
-    except InputError as error:
-        raise ConfigError(str(error)) from error
+    content = load_yaml(read_text(path, MOST_BYTES), path)
+    if not isinstance(content, dict):
+        raise ConfigError(f"{one_line(path)}: expected a YAML mapping, got {type(content).__name__}")
+    return content
+
+
+def load_yaml(
+    text: str, path: str | os.PathLike[str], *, most_values: int = MOST_VALUES, longest: int = LONGEST
+) -> Any:
+    """What a YAML text holds: plain values, lists and mappings.
+
+    Args:
+        text: the YAML.
+        path: for the error.
+        most_values: values with aliases unfolded.
+        longest: characters of one value.
+
+    Raises:
+        ConfigError: no YAML, or over a bound.
+    """
     name = one_line(path)
     try:
-        _check_bounds(text, name)
-        content = yaml.safe_load(text)
+        _check_bounds(text, name, most_values, longest)
+        return yaml.safe_load(text)
     except ConfigError:
         raise
     except yaml.MarkedYAMLError as error:
@@ -41,12 +57,9 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[Any, Any]:
         raise ConfigError(f"{name}: cannot be read: {one_line(error.reason)} (character {error.position})") from error
     except Exception as error:  # yaml's constructors let through whatever Python's own raise: !!float abc, !!bool x
         raise ConfigError(f"{name}: cannot be read: {type(error).__name__}: {one_line(error)}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{name}: expected a YAML mapping, got {type(content).__name__}")
-    return content
 
 
-def _check_bounds(text: str, name: str) -> None:
+def _check_bounds(text: str, name: str, most_values: int, longest: int) -> None:
     """Walk the file's events, which needs neither memory nor recursion, before anything is built from them.
 
     Raises:
@@ -67,11 +80,11 @@ def _check_bounds(text: str, name: str) -> None:
             values += 1
             if event.anchor is not None:
                 sizes[event.anchor] = 1
-            if len(event.value) > LONGEST:
-                raise ConfigError(f"{name}: expected values of at most {LONGEST} characters, got {len(event.value)}")
+            if len(event.value) > longest:
+                raise ConfigError(f"{name}: expected values of at most {longest} characters, got {len(event.value)}")
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor in (anchor for anchor, _ in open_nodes):
                 raise ConfigError(f"{name}: the alias *{one_line(event.anchor, 40)} stands within what it stands for")
             values += sizes.get(event.anchor, 1)
-        if values > MOST_VALUES or len(open_nodes) > DEEPEST:
-            raise ConfigError(f"{name}: expected at most {MOST_VALUES} values, nested {DEEPEST} deep at most")
+        if values > most_values or len(open_nodes) > DEEPEST:
+            raise ConfigError(f"{name}: expected at most {most_values} values, nested {DEEPEST} deep at most")

@@ -17,6 +17,7 @@ from ivif_core.camera_infos import CameraInfos
 from ivif_core.errors import ConfigError, shown
 from ivif_core.fusion import DEFAULT_VIVIDNESS
 from ivif_core.hot_spots import HotSpots
+from ivif_core.image_size import MAXIMUM_MEGAPIXELS
 from ivif_core.pinhole import Pinhole
 from ivif_core.radiometry import KINDS, Radiometry, make_radiometry
 from ivif_core.registration import Registration
@@ -95,6 +96,12 @@ PARAMETERS = (
     Parameter("engine.maximum_height", 2160, "TensorRT: highest RGB image.", (32, 16384), live=False),
     Parameter("engine.cache", "", "TensorRT: folder of built engines; empty: ~/.cache/ivif/engines.", live=False),
     Parameter("vividness", DEFAULT_VIVIDNESS, "0: faithful to both sources … 1: the language-driven look.", (0.0, 1.0)),
+    Parameter(
+        "maximum_megapixels",
+        MAXIMUM_MEGAPIXELS,
+        "Largest image of either camera, million pixels; a larger one is dropped before it is decoded.",
+        (0.01, 1000.0),
+    ),
     Parameter(
         "pairing",
         "approximate",

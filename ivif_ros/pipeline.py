@@ -72,6 +72,7 @@ class Pipeline:
         self._depth = DepthInput() if settings["registration.depth"] else None
         self._infos: dict[Source, Any] = {}
         self._infos_lock = threading.RLock()
+        self._maximum_megapixels: float = settings["maximum_megapixels"]
         self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
         self._visible_shape: tuple[int, ...] | None = None
         self._until_check = self._until_drift_check = 0
@@ -113,6 +114,7 @@ class Pipeline:
             return
         changed = settings.changed(self._settings)
         self._fuser.vividness = settings["vividness"]
+        self._maximum_megapixels = settings["maximum_megapixels"]
         if any(name.startswith(("thermal_scaling.", "radiometry.")) for name in changed):
             self._fuser.scaling = settings.scaling()
         if settings.registration is not self._registration or "registration.check_drift" in changed:
@@ -165,12 +167,12 @@ class Pipeline:
             self._depth.update(self._registration)
         registration = self._registration
         self._fuser.registration = registration.current if isinstance(registration, CameraInfos) else registration
-        pixels = None if visible is None else visible_pixels(visible)
+        pixels = None if visible is None else visible_pixels(visible, self._maximum_megapixels)
         if pixels is not None:
             self._visible_shape = pixels.shape
         if infrared is None:
             return FusedFrame(pixels, None, pixels, None)
-        intensity, counts = self._scaled(infrared_pixels(infrared))
+        intensity, counts = self._scaled(infrared_pixels(infrared, self._maximum_megapixels))
         shape = self._visible_shape or intensity.shape
         if pixels is None:
             fused = self._fuser.register(intensity, np.zeros(shape[:2], np.uint8))

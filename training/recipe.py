@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
+from ivif_core.bounded_files import read_text
 from ivif_core.errors import ConfigError
+from ivif_core.yaml_files import load_yaml
 
 RecipeT = TypeVar("RecipeT")
 
@@ -106,12 +106,7 @@ def load_recipe(kind: type[RecipeT], path: str | Path, overrides: Sequence[str] 
             or a key without default that is missing.
     """
     path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"recipe: cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"recipe: {path} is not YAML: {error}") from error
+    values = load_yaml(read_text(path), f"recipe: {path}")
     if not isinstance(values, dict):
         raise ConfigError(f"recipe: {path} holds {type(values).__name__}, expected 'key: value' lines")
     for override in overrides:
@@ -124,10 +119,7 @@ def load_recipe(kind: type[RecipeT], path: str | Path, overrides: Sequence[str] 
             place = place.setdefault(group, {})
             if not isinstance(place, dict):
                 raise ConfigError(f"recipe: '{key}': {group} is a value, not a group")
-        try:
-            place[last] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"recipe: the value of '{override}' is not YAML: {error}") from error
+        place[last] = load_yaml(text, f"recipe: the value of '{override}'")
     return _build(kind, values, str(path), "")
 
 

@@ -57,10 +57,11 @@ def run(args: argparse.Namespace) -> int:
             fused_topic=args.topic,
             keep_all=args.keep_all,
             overwrite=args.overwrite,
+            maximum_megapixels=parameters.maximum_megapixels,
             progress=progress,
         )
     print(summary(result, args.target))
-    return 1 if result.broken or result.dropped["malformed"] else 0
+    return 0 if result.is_whole else 1
 
 
 def summary(result: BagResult, target: Path) -> str:

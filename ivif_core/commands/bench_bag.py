@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ivif_core.bag_bench import BagBench, measure_bag
 from ivif_core.commands.bag import add_parameter_arguments, read_parameters
-from ivif_core.data.bag_writer import recording
+from ivif_core.data.bag_writer import recording_files
 from ivif_core.files import write_text
 from ivif_core.outputs import check_file
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
     parameters = read_parameters(args)
     if args.json:
-        check_file(args.json, (*recording(args.source), args.params, *parameters.files()), overwrite=True)
+        check_file(args.json, (*recording_files(args.source), args.params, *parameters.files()), overwrite=True)
     topics = {"infrared": args.infrared, "visible": args.visible}
     bench = measure_bag(args.source, topics, parameters, rounds=max(args.rounds, 1), progress=progress)
     progress("")

@@ -46,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     for line in found.skipped:
         print(f"left out: {line}", file=sys.stderr)
     for cause, count in found.dropped.items():
-        print(f"{cause}: {count}", file=sys.stderr)
-    print(f"{args.output}: {found.pairs} pairs")
-    return 1 if found.skipped else 0
+        if count:
+            print(f"{cause}: {count}", file=sys.stderr)
+    part = f"; as far as the bag goes ({found.broken})" if found.broken else ""
+    print(f"{args.output}: {found.pairs} pairs{part}")
+    return 0 if found.is_whole else 1

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from rosbags.interfaces import Connection
 
 _IMAGE = "sensor_msgs/msg/Image"
+_NO_HASH = "RIHS01_" + "0" * 64
+"""Of a definition that is damaged."""
 
 
-def recording(bag: Path) -> list[Path]:
+def recording_files(bag: Path) -> list[Path]:
     """A bag as given, and the folder of the recording that a file of it belongs to: no output may lie in either."""
     return [bag, bag.parent] if bag.is_file() and (bag.parent / "metadata.yaml").is_file() else [bag]
 
@@ -94,14 +96,20 @@ class BagWriter:
 
 
 def _hash(msgtype: str, definition: str) -> str:
-    """Type hash (REP 2016) from a definition; MCAP files carry definitions and no hashes."""
+    """Type hash (REP 2016) from a definition; MCAP files carry definitions and no hashes.
+
+    The definition is only parsed: `Typestore.register` would make Python code of it.
+    """
     from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
     store = get_typestore(Stores.EMPTY)
     rule = "=" * 80 + "\n"
-    if definition.startswith(f"{rule}IDL: "):
-        for part in definition.split(rule)[1:]:
-            store.register(get_types_from_idl(part.partition("\n")[2]))
-    else:
-        store.register(get_types_from_msg(definition, msgtype))
-    return store.hash_rihs01(msgtype)
+    try:
+        if definition.startswith(f"{rule}IDL: "):
+            for part in definition.split(rule)[1:]:
+                store.fielddefs.update(get_types_from_idl(part.partition("\n")[2]))
+        else:
+            store.fielddefs.update(get_types_from_msg(definition, msgtype))
+        return store.hash_rihs01(msgtype)
+    except Exception:  # whatever a parser meets in a text that is no definition
+        return _NO_HASH

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,8 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from ivif_core import colour
-from ivif_core.data.bag_images import read_bag_images
-from ivif_core.data.bag_writer import recording
+from ivif_core.data.bag_pairs import BagCounts, BagPairs, Malformed, Restart
+from ivif_core.data.bag_writer import recording_files
+from ivif_core.data.recording import open_recording
 from ivif_core.errors import InputError, OutputError
 from ivif_core.files import temporary_folder
 from ivif_core.image_files import write_image
@@ -23,18 +24,16 @@ from ivif_core.thermal import ThermalScaling, make_scaling
 
 
 @dataclass
-class Extraction:
+class Extraction(BagCounts):
     """What came out of a bag.
 
     Attributes:
         pairs: number written.
-        skipped: one line for each frame, or end of the bag, that could not be read.
-        dropped: frames that found no partner, by cause (see `ivif_core.pairing`).
+        skipped: one line for each pair that could not be read.
     """
 
     pairs: int = 0
     skipped: list[str] = field(default_factory=list)
-    dropped: Counter[str] = field(default_factory=Counter)
 
 
 def extract(
@@ -74,9 +73,9 @@ def extract(
         raise InputError(f"on_error: expected 'skip' or 'fail', got {on_error!r}")
     if every < 1:
         raise InputError(f"every: expected 1 or more, got {every}")
-    check_folder(folder, recording(Path(bag)), overwrite=False)
+    check_folder(folder, recording_files(Path(bag)), overwrite=False)
     with temporary_folder(folder) as temporary:
-        for name in ("infrared", "visible"):
+        for name in ("infrared", "visible", "recovered"):
             (temporary / name).mkdir(parents=True)
         found = _write_pairs(
             bag,
@@ -90,6 +89,7 @@ def extract(
         )
         if not found.pairs:
             raise InputError(f"{bag}: no pair within {slop:g} s; " + _why_none(found))
+        shutil.rmtree(temporary / "recovered")
         place_folder(temporary, folder, made_by="ivif extract", overwrite=False)
     return found
 
@@ -104,38 +104,43 @@ def _write_pairs(
     registration: Registration,
     fail: bool,
 ) -> Extraction:
-    found, seen = Extraction(dropped=pairing.dropped), 0
-    images = iter(read_bag_images(bag, *topics))
-    with tqdm(desc="extracting", unit="pair") as bar:
-        while True:
-            try:
-                image = next(images, None)
-            except InputError as error:
-                if fail or not seen:
-                    raise
-                found.skipped.append(str(error))
-                return found
-            if image is None:
-                return found
-            for pair in pairing.add(image.source, image.stamp, image.message):
+    found, seen, bag = Extraction(), 0, Path(bag)
+    with (
+        open_recording(bag, None if fail else folder / "recovered") as recording,
+        tqdm(desc="extracting", unit="pair", disable=None) as bar,
+    ):
+        pairs = BagPairs(bag, recording, {"infrared": topics[0], "visible": topics[1]}, pairing, found)
+        for item in pairs.read():
+            if isinstance(item, Restart):
+                scaling.reset()
+            elif isinstance(item, Malformed):
+                found.dropped["malformed"] += 1
+                if fail:
+                    raise InputError(f"{bag}: a message of its image topics is no image")
+            elif isinstance(item, Pair):
                 seen += 1
                 if (seen - 1) % every:
                     continue
                 try:
-                    _write_pair(pair, folder, scaling, registration)
+                    _write_pair(item, folder, scaling, registration)
                 except OutputError:  # a full disk is no fault of the pair
                     raise
                 except InputError as error:
                     if fail:
-                        raise InputError(f"{bag}, pair at {pair.visible_stamp}: {error}") from error
-                    found.skipped.append(f"pair at {pair.visible_stamp}: {error}")
+                        raise InputError(f"{bag}, pair at {item.visible_stamp}: {error}") from error
+                    found.dropped["malformed"] += 1
+                    found.skipped.append(f"pair at {item.visible_stamp}: {error}")
                 else:
                     found.pairs += 1
                     bar.update()
+        pairs.finish()
+    if fail and found.broken:
+        raise InputError(f"{bag}: {found.broken}")
+    return found
 
 
 def _write_pair(pair: Pair, folder: Path, scaling: ThermalScaling, registration: Registration) -> None:
-    visible, counts = to_visible(pair.visible), to_infrared(pair.infrared)
+    visible, counts = to_visible(pair.visible.content), to_infrared(pair.infrared.content)
     intensity = counts if counts.dtype == np.uint8 else scaling(counts)
     registered = onto_visible(registration, intensity, colour.luminance(visible))
     write_image(folder / "infrared" / f"{pair.visible_stamp:019d}.png", registered, sweep_folder=False)
@@ -143,5 +148,5 @@ def _write_pair(pair: Pair, folder: Path, scaling: ThermalScaling, registration:
 
 
 def _why_none(found: Extraction) -> str:
-    dropped = ", ".join(f"{cause} {count}" for cause, count in found.dropped.items()) or "no frame was dropped"
-    return "; ".join([f"dropped: {dropped}", *found.skipped[:3]])
+    dropped = ", ".join(f"{cause} {count}" for cause, count in found.dropped.items() if count) or "no frame was dropped"
+    return "; ".join([f"dropped: {dropped}", *found.skipped[:3], *([found.broken] if found.broken else [])])

@@ -9,6 +9,7 @@ import cv2
 from ivif_core.errors import InputError
 from ivif_core.files import make_folder
 from ivif_core.image_files import write_image
+from ivif_core.image_size import check_size
 
 
 def split_video(video: str | Path, folder: str | Path) -> int:
@@ -19,9 +20,12 @@ def split_video(video: str | Path, folder: str | Path) -> int:
     """
     video, folder = Path(video), Path(folder)
     make_folder(folder)
-    reader = cv2.VideoCapture(str(video))
+    reader = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)  # others take image files, of any size
     count = 0
     try:
+        width, height = (int(reader.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        if reader.isOpened():
+            check_size(width, height, str(video))
         while True:
             got, frame = reader.read()
             if not got:

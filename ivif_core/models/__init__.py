@@ -13,9 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ivif_core.errors import ModelError, OutputError
+from ivif_core.bounded_files import read_bytes
+from ivif_core.errors import ConfigError, ModelError, OutputError
 from ivif_core.files import printable
 from ivif_core.outputs import check_file
+
+MAXIMUM_MODEL = 512 << 20
+"""Bytes of an ONNX file; the shipped student has a few hundred thousand."""
 
 _METADATA_FIELD = 14  # ModelProto.metadata_props, onnx.proto
 _GRAPH_FIELD = 7  # ModelProto.graph
@@ -61,13 +65,13 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     metadata: dict[str, str] = {}
     has_graph = False
     try:
-        for field, value in _fields(path.read_bytes()):
+        for field, value in _fields(read_bytes(path, MAXIMUM_MODEL)):
             if field == _METADATA_FIELD and isinstance(value, bytes):
                 entry = dict(_fields(value))
                 metadata[entry.get(1, b"").decode()] = entry.get(2, b"").decode()
             has_graph = has_graph or field == _GRAPH_FIELD
-    except OSError as error:
-        raise ModelError(f"model: cannot read {path}: {error.strerror}") from error
+    except ConfigError as error:
+        raise ModelError(f"model: {error}") from error
     except (ValueError, IndexError, AttributeError, TypeError) as error:
         raise ModelError(f"model: {path} is not an ONNX file, or is cut short ({error})") from error
     if not has_graph:

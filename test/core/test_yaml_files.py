@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ivif_core.errors import ConfigError
 from ivif_core.node_parameters import NodeParameters
 from ivif_core.registration_file import load_registration
-from ivif_core.yaml_files import DEEPEST, LONGEST, MOST_BYTES, MOST_VALUES, read_yaml
+from ivif_core.yaml_files import DEEPEST, LONGEST, MOST_BYTES, MOST_VALUES, load_yaml, read_yaml
 
 CAMERA = (
     "{image_width: WIDTH, image_height: 48, camera_matrix: {data: [50,0,32,0,50,24,0,0,1]}, "
@@ -179,3 +179,43 @@ def test_any_value_of_a_parameter_is_taken_or_refused(name, value):
         getattr(NodeParameters({**more, name: value}), NAMES[name])()
     except ConfigError as error:
         assert len(str(error).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 1", "a: [1, 2.5, x, null, true]", "- 2020-01-01\n- {a: b}", "", "a: &x [1, 2]\nb: *x"]
+)
+def test_plain_yaml_is_what_pyyaml_reads(text):
+    assert load_yaml(text, "x") == yaml.safe_load(text)
+
+
+LISTS = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
+    f"{c}: &{c} [{','.join(['*' + p] * 10)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LISTS,
+        "&a [*a]",
+        "a: [",
+        "[" * 1000,
+        "model: !!float abc",
+        'a: !!int ""',
+        "a: !!bool x",
+        "a: !!timestamp x",
+        'a: !!binary "é"',
+        "a: 2020-99-99",
+        "? [a]\n: b",
+        "<<: 3",
+        '!!python/object/apply:os.system ["true"]',
+        'model: "\0"',
+        "a: 1" + "0" * 5000,
+        "x: 2020-01-01 00:00:00 +99:99",
+        "!!omap 3",
+    ],
+)
+def test_hostile_yaml_is_one_line(text):
+    with pytest.raises(ConfigError, match=r"^x: ") as caught:
+        load_yaml(text, "x")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
