@@ -10,6 +10,9 @@ import numpy as np
 from ivif_core.bounded_files import read_text
 from ivif_core.errors import ConfigError, InputError
 
+_FARTHEST = 1 << 20
+"""Pixels; no image is larger."""
+
 
 def read_points(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Infrared and visible pixels [N, 2] of a file `{"points": [{"infrared": [x, y], "visible": [x, y]}, ...]}`.
@@ -34,5 +37,9 @@ def read_points(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
             raise InputError(f"{path}: a point has no numbers [x, y] under '{name}'") from error
         if points.shape != (len(entries), 2) or not np.isfinite(points).all():
             raise InputError(f"{path}: a point has other than two finite numbers under '{name}'")
+        if np.abs(points).max() > _FARTHEST:
+            raise InputError(
+                f"{path}: a point under '{name}' lies farther than {_FARTHEST} pixels from the image's corner"
+            )
         columns.append(points)
     return columns[0], columns[1]

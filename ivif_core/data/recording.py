@@ -114,7 +114,8 @@ def _open(path: Path, salvage: Path | None, stack: ExitStack) -> Recording:
         except InputError as error:
             reasons.append(str(error))
     if not opened:
-        raise InputError(f"{path}: nothing of this bag can be read: {(reasons or [broken])[0]}")
+        first = reasons[0] if reasons and _METADATA in broken else broken  # of a file, rather than of the metadata
+        raise InputError(f"{path}: nothing of this bag can be read: {' '.join(first.split())}")
     said = metadata.counts if metadata else Counter()
     return Recording(opened, _suffix(files[0]), _in_one_line(path, broken), said)
 

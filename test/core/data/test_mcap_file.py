@@ -54,7 +54,7 @@ def test_a_chunk_that_unpacks_to_gigabytes_is_refused(tmp_path, says, declared):
         McapFile(tmp_path / "bomb.mcap")
     with pytest.raises(InputError, match="not one message"):
         SalvagedMcap(tmp_path / "bomb.mcap")
-    with pytest.raises(InputError, match="nothing of this bag can be read"):
+    with pytest.raises(InputError, match=r"nothing of this bag can be read.*unpacks to 4096 MiB"):
         extract(tmp_path / "bomb.mcap", tmp_path / "out", **TOPICS)
     assert [path.name for path in tmp_path.iterdir()] == ["bomb.mcap"]
 
