@@ -22,7 +22,9 @@ def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):
-                raise ConfigError(f"{one_line(path)}: cannot be read: it is no ordinary file")
+                raise ConfigError(
+                    f"{one_line(path)}: cannot be read: expected a regular file, not a folder, pipe or device"
+                )
             content = file.read(limit + 1)
     except (OSError, ValueError) as error:  # a name may hold a zero byte
         if isinstance(error, ConfigError):

@@ -28,5 +28,5 @@ def test_what_is_no_ordinary_file_is_refused(place):
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ConfigError, match="no ordinary file"):
+    with pytest.raises(ConfigError, match="expected a regular file"):
         read_text(tmp_path / "pipe")

@@ -10,6 +10,7 @@ from ivif_core.data.pairs import FolderPairs
 from ivif_core.errors import InputError
 from ivif_core.fusion import Fuser
 from ivif_core.image_files import read_visible, write_image
+from ivif_core.outputs import MARK
 from ivif_core.thermal import FixedScaling, make_scaling
 from test.core.recorded_bag import START, TOPICS, cut, frames, record
 
