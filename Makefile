@@ -11,13 +11,13 @@ DATA ?=
 VENV := .venv
 JAZZY := .venv-jazzy
 PIP_FLAGS := --quiet --disable-pip-version-check
-TORCH_TESTS := test/training test/core/data test/core/losses test/core/networks test/core/test_torch_backend.py
+TORCH_TESTS := test/training test/core/backends/test_torch.py
 PACKAGING := setup.py setup.cfg pyproject.toml package.xml
 
 .PHONY: demo test test-jazzy lint clean
 
 demo: $(VENV)/demo.stamp
-	$(VENV)/bin/python -m ivif_ros.demo $(if $(DATA),"$(DATA)") --seconds $(SECONDS_OF_DEMO) --output out
+	$(VENV)/bin/python -m ivif_ros.tools.demo $(if $(DATA),"$(DATA)") --seconds $(SECONDS_OF_DEMO) --output out
 
 # In two processes: the robot's side in one that never loads torch, then all that needs torch.
 test: $(VENV)/test.stamp

@@ -12,11 +12,12 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from ivif_core import backends, colour
+from ivif_core import backends
 from ivif_core.backends import EngineOptions
+from ivif_core.imaging import colour
 from ivif_core.models import resolve_model
-from ivif_core.registration import Registration, Resize, onto_visible
-from ivif_core.thermal import PercentileScaling, ThermalScaling, to_intensity
+from ivif_core.registration.base import Registration, Resize, onto_visible
+from ivif_core.thermal.scaling import PercentileScaling, ThermalScaling, to_intensity
 
 DEFAULT_VIVIDNESS = 0.5
 

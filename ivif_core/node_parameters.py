@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ivif_core.errors import ConfigError, one_line, shown
+from ivif_core.files.yaml_files import read_yaml
 from ivif_core.fusion import DEFAULT_VIVIDNESS, Fuser
-from ivif_core.image_size import MAXIMUM_MEGAPIXELS
-from ivif_core.nearest_pairing import NearestPairing
-from ivif_core.pairing import ApproximatePairing, Pairing
-from ivif_core.radiometry import make_radiometry
-from ivif_core.registration import Registration
-from ivif_core.registration_file import make_registration
-from ivif_core.thermal import ThermalChain, make_scaling
-from ivif_core.yaml_files import read_yaml
+from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
+from ivif_core.registration.base import Registration
+from ivif_core.registration.file import make_registration
+from ivif_core.sync.nearest import NearestPairing
+from ivif_core.sync.pairing import ApproximatePairing, Pairing
+from ivif_core.thermal.radiometry import make_radiometry
+from ivif_core.thermal.scaling import ThermalChain, make_scaling
 
 NODE_NAME = "ivif_fusion"
 _LIVE_ONLY = {"registration.check_drift", "registration.depth"}

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ivif_core import image_message
 from ivif_core.errors import InputError
-from ivif_core.image_message import UnsupportedEncoding
-from ivif_core.image_size import MAXIMUM_MEGAPIXELS
+from ivif_core.imaging import messages as image_message
+from ivif_core.imaging.messages import UnsupportedEncoding
+from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
 
 if TYPE_CHECKING:
     from sensor_msgs.msg import CompressedImage, Image

@@ -20,10 +20,10 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from ivif_core.errors import ConfigError, InputError, IvifError, one_line
-from ivif_core.pairing import Source
-from ivif_core.silence import fingerprint
-from ivif_core.stamp_check import StampCheck
-from ivif_core.supervision import Job, Supervisor
+from ivif_core.sync.camera_monitor import fingerprint
+from ivif_core.sync.dropout_policy import Job, Supervisor
+from ivif_core.sync.pairing import Source
+from ivif_core.sync.stamp_check import StampCheck
 from ivif_ros import parameters
 from ivif_ros.bounded_call import BoundedCall
 from ivif_ros.complaints import Complaints, Problems
@@ -33,10 +33,10 @@ from ivif_ros.inputs import subscribe
 from ivif_ros.outputs import Outputs
 from ivif_ros.parameters import Settings
 from ivif_ros.pipeline import Pipeline
-from ivif_ros.processes import adopt_fastdds_profile
 from ivif_ros.stamps import stamp_message, take_stamp
 from ivif_ros.statistics import Fused, Statistics
 from ivif_ros.synchronizer import Latest, change_pairing, make_pairing
+from ivif_ros.tools.processes import adopt_fastdds_profile
 
 FILE_WAIT = 2.0
 """Seconds that a registration file may take to be read; meanwhile frames are fused, but none is received."""

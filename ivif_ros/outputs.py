@@ -11,7 +11,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header, String
 
-from ivif_core.image_message import fill_image
+from ivif_core.imaging.messages import fill_image
 from ivif_ros.pipeline import FusedFrame
 
 

@@ -13,17 +13,17 @@ from rclpy.parameter import Parameter as RosParameter
 
 from ivif_core import backends
 from ivif_core.backends import EngineOptions, engine_options
-from ivif_core.camera_infos import CameraInfos
 from ivif_core.errors import ConfigError, shown
 from ivif_core.fusion import DEFAULT_VIVIDNESS
-from ivif_core.hot_spots import HotSpots
-from ivif_core.image_size import MAXIMUM_MEGAPIXELS
-from ivif_core.pinhole import Pinhole
-from ivif_core.radiometry import KINDS, Radiometry, make_radiometry
-from ivif_core.registration import Registration
-from ivif_core.registration_file import MODES, make_registration
-from ivif_core.supervision import POLICIES
-from ivif_core.thermal import ThermalChain, make_scaling
+from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
+from ivif_core.registration.base import Registration
+from ivif_core.registration.camera_info import CameraInfos
+from ivif_core.registration.file import MODES, make_registration
+from ivif_core.registration.pinhole import Pinhole
+from ivif_core.sync.dropout_policy import POLICIES
+from ivif_core.thermal.hot_spots import HotSpots
+from ivif_core.thermal.radiometry import KINDS, Radiometry, make_radiometry
+from ivif_core.thermal.scaling import ThermalChain, make_scaling
 
 IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 

@@ -10,14 +10,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ivif_core.byte_order import looks_swapped
-from ivif_core.calibration.drift import DriftWatch
-from ivif_core.camera_infos import CameraInfos
-from ivif_core.colour import luminance
 from ivif_core.errors import ConfigError
 from ivif_core.fusion import Fuser
-from ivif_core.hot_spots import draw_outline, mask_onto_visible
-from ivif_core.pairing import Source
+from ivif_core.imaging.colour import luminance
+from ivif_core.registration.camera_info import CameraInfos
+from ivif_core.registration.drift import DriftWatch
+from ivif_core.sync.pairing import Source
+from ivif_core.thermal.byte_order import looks_swapped
+from ivif_core.thermal.hot_spots import draw_outline, mask_onto_visible
 from ivif_ros.conversion import infrared_pixels, visible_pixels
 from ivif_ros.depth_input import DepthInput
 from ivif_ros.parameters import Settings

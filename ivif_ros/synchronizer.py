@@ -12,9 +12,9 @@ from typing import Any, Generic, TypeVar
 from rclpy.duration import Duration
 from rclpy.time import Time
 
-from ivif_core.nearest_pairing import NearestPairing
-from ivif_core.pairing import ApproximatePairing, Pair, Pairing, Source
-from ivif_core.supervision import Supervisor
+from ivif_core.sync.dropout_policy import Supervisor
+from ivif_core.sync.nearest import NearestPairing
+from ivif_core.sync.pairing import ApproximatePairing, Pair, Pairing, Source
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ class _Frame:
 
 
 class MessageFiltersPairing(Pairing):
-    """`message_filters.ApproximateTimeSynchronizer` behind the interface of `ivif_core.pairing`.
+    """`message_filters.ApproximateTimeSynchronizer` behind the interface of `ivif_core.sync.pairing`.
 
     The queues are the library's own; the base bounds them and counts what it drops, which the library does not. The
     library calls back while it holds a lock that it would never release after an exception, so the callback only keeps

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ivif_core.errors import ConfigError, IvifError, OutputError
-from ivif_core.files import write_bytes
+from ivif_core.files.writing import write_bytes
 
 _LOG = logging.getLogger(__name__)
 _MAGIC = b"IVIFENG1"

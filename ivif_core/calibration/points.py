@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ivif_core.bounded_files import read_text
 from ivif_core.errors import ConfigError, InputError
+from ivif_core.files.reading import read_text
 
 _FARTHEST = 1 << 20
 """Pixels; no image is larger."""

@@ -3,7 +3,7 @@
 The ONNX contract: inputs `infrared`, `visible` (N×1×H×W) and, once the student has one, `vividness` (float32 [1]);
 output `fused` (N×1×H×W). float32 in [0, 1] in `student.onnx`; `student_uint8.onnx` beside it takes and gives uint8
 0..255 and is the same network. So is `student_maps.onnx`, the form for CPUs, whose full-resolution work is done outside
-the runtime (`ivif_core.skeleton`): `statistics` (float32 1×4×2⌈H/8⌉×2⌈W/8⌉) and `vividness` in, `maps` out. Any height
+the runtime (`models.local_affine`): `statistics` (float32 1×4×2⌈H/8⌉×2⌈W/8⌉) and `vividness` in, `maps` out. Any height
 and width from 32 up. Metadata: `ivif.version`, `ivif.stride`, `ivif.receptive_field`, `ivif.recipe_sha256`; and in all
 forms of a float32 file `ivif.made_from`, the SHA-256 of that file.
 """
@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ivif_core.bounded_files import read_bytes
 from ivif_core.errors import ConfigError, ModelError, OutputError
-from ivif_core.files import printable
-from ivif_core.outputs import check_file
+from ivif_core.files.outputs import check_file
+from ivif_core.files.reading import read_bytes
+from ivif_core.files.writing import printable
 
 MAXIMUM_MODEL = 512 << 20
 """Bytes of an ONNX file; the shipped student has a few hundred thousand."""

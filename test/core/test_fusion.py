@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ivif_core import colour
 from ivif_core.backends import available
 from ivif_core.errors import InputError
 from ivif_core.fusion import Fuser
-from ivif_core.registration import Homography
-from ivif_core.thermal import FixedScaling
+from ivif_core.imaging import colour
+from ivif_core.registration.base import Homography
+from ivif_core.thermal.scaling import FixedScaling
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ivif_core.fusion import Fuser
-from ivif_core.image_message import decode_image
-from ivif_core.thermal import FixedScaling
-from ivif_ros.processes import Processes, isolated_environment
+from ivif_core.imaging.messages import decode_image
+from ivif_core.thermal.scaling import FixedScaling
+from ivif_ros.tools.processes import Processes, isolated_environment
 from test.ros.conftest import wait_for
 from test.ros.rig import SECOND, Rig, compressed, fixed_scaling, image, pair_of, scene
 

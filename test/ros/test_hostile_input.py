@@ -19,7 +19,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo
 
 from ivif_ros import fusion_node
-from test.core.test_yaml_files import BOMB, NUMBER, PINHOLE
+from test.core.files.test_yaml_files import BOMB, NUMBER, PINHOLE
 from test.ros.conftest import wait_for
 from test.ros.rig import SECOND, Rig, pair_of, scene
 

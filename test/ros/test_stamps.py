@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sensor_msgs.msg import Image
 
-from ivif_core.stamp_check import StampCheck
+from ivif_core.sync.stamp_check import StampCheck
 from ivif_ros.stamps import LAST, stamp_message, take_stamp
 
 NOW = 1_700_000_000_000_000_000

@@ -8,7 +8,7 @@ pytest.importorskip("rclpy")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ivif_core.pairing import ApproximatePairing
+from ivif_core.sync.pairing import ApproximatePairing
 from ivif_ros.synchronizer import Latest, MessageFiltersPairing, make_pairing
 
 MS = 1_000_000

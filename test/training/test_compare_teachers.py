@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from ivif_core.cli import main as ivif
-from ivif_core.data.pairs import Pair
-from ivif_core.networks.teacher import Teacher, TeacherShape
-from training.compare_teachers import far_change, figures, fuse, main
+from ivif_core.training.compare_teachers import far_change, figures, fuse, main
+from ivif_core.training.data.pairs import Pair
+from ivif_core.training.networks.teacher import Teacher, TeacherShape
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from ivif_core.errors import ConfigError, ModelError, OutputError
-from training.recipe import RunRecipe
-from training.run import CHECKPOINT, Run, check_run_folder, load_checkpoint, seed_all, start
+from ivif_core.training.recipe import RunRecipe
+from ivif_core.training.run import CHECKPOINT, Run, check_run_folder, load_checkpoint, seed_all, start
 
 
 def train(folder, *, steps=8, stop_after=None, seed=3, poison=None, crop=1):

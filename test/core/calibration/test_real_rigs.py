@@ -17,8 +17,8 @@ import pytest
 
 from ivif_core.calibration.fitting import residuals, transform
 from ivif_core.calibration.targetless import Pair, calibrate
-from ivif_core.image_files import find_images
-from ivif_core.registration import rescaling
+from ivif_core.imaging.files import find_images
+from ivif_core.registration.base import rescaling
 
 HAND = json.loads((Path(__file__).parent / "metu_points.json").read_text())
 SIZE = tuple(HAND["visible_size"])
@@ -124,7 +124,7 @@ def test_known_warps_of_registered_pairs(shared, light):
 
 
 def main() -> None:
-    data = Path(os.environ.get("IVIF_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "data"
+    data = Path(os.environ.get("IVIF_SHARED", Path(__file__).resolve().parents[3] / "shared")) / "data"
     for name in HAND["pairs"]:
         print(json.dumps({"pair": name, "median before, after": against_hand(data / "metu_misaligned", name)}))
     for name, pairs_of in (("roadscene", street), ("msrs_dev", msrs)):

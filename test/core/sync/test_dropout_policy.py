@@ -1,0 +1,134 @@
+"""Whole streams through the supervisor: 9 Hz thermal that freezes or falls silent, 30 Hz RGB."""
+
+from __future__ import annotations
+
+import pytest
+
+from ivif_core.errors import ConfigError
+from ivif_core.sync.dropout_policy import Supervisor
+from ivif_core.sync.nearest import NearestPairing
+from ivif_core.sync.pairing import ApproximatePairing
+
+MS = 1_000_000
+MISSING = (4.0, 6.0)
+END = 10.0
+TRANSPORT = {"infrared": 0.012, "visible": 0.004}
+
+
+def play(policy, missing, *, absent="infrared", pairing=None):
+    """Ten seconds; the camera `absent` is `missing` ('frozen' or 'silent') between 4 and 6 s.
+
+    Returns:
+        (job, time it was made) of all jobs, statuses by time, the supervisor.
+    """
+    supervisor = Supervisor(pairing or NearestPairing(0.06, 10), policy, 0.0)
+    frames = []
+    for source, rate in (("infrared", 9), ("visible", 30)):
+        for number in range(int(END * rate)):
+            stamp, content = number / rate, number
+            if source == absent and MISSING[0] <= stamp < MISSING[1]:
+                if missing == "silent":
+                    continue
+                content = int(MISSING[0] * rate)
+            frames.append((stamp + TRANSPORT[source], source, stamp, content))
+    jobs, statuses = [], []
+    for now, source, stamp, content in sorted(frames):
+        made = supervisor.add(source, round(stamp * 1e9), (source, stamp, content), now, content)
+        jobs += [(job, now) for job in made]
+        statuses.append((now, supervisor.status(now)))
+    return jobs, statuses, supervisor
+
+
+def during(jobs, after=0.35, before=0.0):
+    """Jobs made well within the time that the camera is missing."""
+    return [job for job, now in jobs if MISSING[0] + after <= now < MISSING[1] - before]
+
+
+def outside(jobs):
+    return [job for job, now in jobs if 1 < now < MISSING[0] or MISSING[1] + 0.3 < now]
+
+
+@pytest.mark.parametrize("missing", ["frozen", "silent"])
+@pytest.mark.parametrize("policy", ["pause", "visible_only", "thermal_only", "hold"])
+def test_each_policy_while_thermal_is_missing(policy, missing):
+    jobs, statuses, supervisor = play(policy, missing)
+    kinds = {(job.infrared is not None, job.visible is not None) for job in during(jobs)}
+    if policy == "visible_only":
+        assert kinds == {(False, True)}
+        assert len(during(jobs)) >= 0.95 * 30 * 1.6
+    elif policy == "hold":
+        assert kinds == {(True, True)}
+        assert len(during(jobs)) >= 0.95 * 30 * 1.6
+        assert {job.infrared[2] for job in during(jobs)} == {35 if missing == "silent" else 36}
+    else:
+        assert during(jobs, 0.35) == []
+    assert all(job.infrared and job.visible for job in outside(jobs))
+    assert len(outside(jobs)) >= 0.97 * 30 * (3 + 3.7)
+    stamps = [job.stamp for job, _ in jobs]
+    assert stamps == sorted(set(stamps))  # no frame twice, none back in time: the way back is seamless
+    assert {status for now, status in statuses if 4.35 < now < 5.95} == {f"infrared_{missing}"}
+    assert {status for now, status in statuses if 1 < now < 4 or now > 6.2} == {"fusing"}
+    if missing == "frozen" and policy != "hold":
+        assert supervisor.dropped["infrared_frozen"] == 16  # 18 repeats in 2 s, two until it is seen
+
+
+@pytest.mark.parametrize("missing", ["frozen", "silent"])
+def test_seen_within_two_frame_times(missing):
+    _, statuses, _ = play("pause", missing)
+    seen = min(now for now, status in statuses if status != "fusing" and now > 1)
+    last_new = 35 / 9 if missing == "silent" else 4.0
+    assert seen - last_new - TRANSPORT["infrared"] <= 2 / 9 + 1 / 30  # the next RGB frame makes it known
+
+
+@pytest.mark.parametrize(("policy", "kind"), [("thermal_only", (True, False)), ("hold", (True, True)), ("pause", None)])
+def test_visible_camera_missing(policy, kind):
+    jobs, statuses, _ = play(policy, "silent", absent="visible")
+    kinds = {(job.infrared is not None, job.visible is not None) for job in during(jobs)}
+    assert kinds == ({kind} if kind else set())
+    if kind:
+        assert len(during(jobs)) >= 14  # 9 Hz for 1.65 s
+    if policy == "hold":
+        ages = [job.offset for job in during(jobs)]
+        assert ages == sorted(ages) and ages[-1] == pytest.approx(1.9, abs=0.15)  # how far infrared is ahead
+    assert {status for now, status in statuses if 4.3 < now < 5.95} == {"visible_silent"}
+
+
+def test_offset_of_the_thermal_clock_counts_in_stamps():
+    pairing = ApproximatePairing(0.02, 10, infrared_offset=-0.08)
+    supervisor = Supervisor(pairing, "thermal_only", 0.0)
+    for number in range(20):
+        supervisor.add("infrared", number * 100 * MS + 80 * MS, number, 2 + number / 10, number)
+    job = supervisor.add("infrared", 2080 * MS, "x", 4.0, 99)[0]
+    assert (job.infrared, job.visible, job.stamp) == ("x", None, 2000 * MS)
+
+
+def test_late_pair_is_not_made_after_newer_single_frames():
+    supervisor = Supervisor(ApproximatePairing(0.02, 10), "visible_only", 0.0)
+    for number in range(10):
+        supervisor.add("infrared", number * 100 * MS, number, number / 10, number)
+        supervisor.add("visible", number * 100 * MS + MS, number, number / 10 + 0.001)
+    supervisor.add("visible", 1001 * MS, "waits", 1.001)
+    single = supervisor.add("visible", 1201 * MS, "alone", 1.201)
+    assert [(job.infrared, job.visible) for job in single] == [(None, "alone")]
+    assert supervisor.add("infrared", 1000 * MS, "late", 1.25, 77) == []
+    assert supervisor.dropped["late_pair"] == 1
+
+
+def test_never_seen_camera_is_missing_after_a_second():
+    supervisor = Supervisor(ApproximatePairing(0.02, 10), "visible_only", 0.0)
+    made = [supervisor.add("visible", number * 100 * MS, number, number / 10) for number in range(20)]
+    assert made[5] == []
+    assert made[15][0].visible == 15
+    assert supervisor.status(0.5) == "waiting"
+
+
+def test_freeze_detection_can_be_off():
+    supervisor = Supervisor(NearestPairing(0.06, 10), "pause", 0.0, detect_freeze=False)
+    for number in range(100):
+        supervisor.add("infrared", number * 100 * MS, number, number / 10, min(number, 20))
+    assert supervisor.states(9.9)["infrared"] == "live"
+
+
+def test_unknown_policy_is_named():
+    with pytest.raises(ConfigError, match="visible_only"):
+        Supervisor(ApproximatePairing(0.02, 10), "ignore", 0.0)
