@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from ivif_core.pairing import Source
 
 FAR = 10.0
 """Seconds from now beyond which a stamp is of another clock than the receiver's."""
+
+
+HELD_BACK = 64
+"""Most frames of a recording that are kept until both cameras' clocks are known."""
+
+T = TypeVar("T")
 
 
 class StampCheck:
@@ -25,7 +33,12 @@ class StampCheck:
     SETTLED = 2
     """Frames of each camera after a jump that make up its mind."""
 
-    def __init__(self) -> None:
+    def __init__(self, reference: str = "now") -> None:
+        """
+        Args:
+            reference: what the time of receipt is called in `problem`; of a recording "the time of recording".
+        """
+        self._reference = reference
         self.problem = ""
         self.replaced: frozenset[Source] = frozenset()
         self._ahead: dict[Source, float | None] = {}  # seconds from now; None: the stamp is zero
@@ -63,5 +76,52 @@ class StampCheck:
 
     def _complaint(self, source: Source) -> str:
         ahead = self._ahead[source]
-        wrong = "zero" if ahead is None else f"{ahead:+.0f} s from now"
-        return f"{source} stamps are {wrong}: receipt time is used"
+        wrong = "zero" if ahead is None else f"{ahead:+.0f} s from {self._reference}"
+        used = "receipt time" if self._reference == "now" else self._reference
+        return f"{source} stamps are {wrong}: {used} is used"
+
+
+def recorded_times(
+    frames: Iterable[tuple[Source, int, int, T]], check: StampCheck
+) -> Iterator[tuple[Source, int, T, bool]]:
+    """The times to pair the frames of a recording by, with the time of recording in the place of receipt.
+
+    Frames at the beginning are kept until both cameras' clocks are known, so that none is timed by a clock that is then
+    found wrong. `check.problem` is up to date at each frame that is given.
+
+    Args:
+        frames: source, stamp (ns), time of recording (ns) and what goes with it, in the order of recording.
+        check: a new one, with a `reference` that says that this is a recording.
+
+    Yields:
+        Source, time (ns), what goes with it, and whether another clock is used from this frame on: what waits in a
+        pairing has no partner then and is to be cleared.
+    """
+    kept: list[tuple[Source, int, int, T]] = []
+    counts: Counter[Source] = Counter()
+    settled = False
+    for frame in frames:
+        if settled:
+            yield _timed(frame, check)
+            continue
+        kept.append(frame)
+        counts[frame[0]] += 1
+        check.time(*frame[:3])
+        settled = len(kept) >= HELD_BACK or min(counts["infrared"], counts["visible"]) >= StampCheck.SETTLED
+        if settled:
+            yield from _timed_again(kept, check)
+    if not settled:
+        yield from _timed_again(kept, check)
+
+
+def _timed(frame: tuple[Source, int, int, T], check: StampCheck) -> tuple[Source, int, T, bool]:
+    source, stamp, recorded, item = frame
+    before = check.replaced
+    time = check.time(source, stamp, recorded)
+    return source, time, item, check.replaced != before
+
+
+def _timed_again(kept: list[tuple[Source, int, int, T]], check: StampCheck) -> Iterator[tuple[Source, int, T, bool]]:
+    """The frames that made up the check's mind, by what it knows now."""
+    for source, stamp, recorded, item in kept:
+        yield source, recorded if source in check.replaced or stamp == 0 else stamp, item, False
