@@ -24,7 +24,7 @@ FREEZE_PERIODS = 0.75
 """So many frame times beyond the longest usual gap between changes are a freeze: the second repeat, jitter allowed."""
 
 LONGEST = 1.0
-"""A gap (s) beyond which frames must come evenly to count as a slow camera; one that comes in clumps is silent then."""
+"""A longer gap (s) is usual only where frames come evenly, from a slow camera; between clumps it is silence."""
 
 SHORTEST = 1e-4
 """Least frame time that is reckoned with, s: a whole clump may come at one moment."""
@@ -45,9 +45,8 @@ class Rhythm:
     """The frame time of a stream of events, and how many frame times apart they usually are at most.
 
     The second number is 1 for a steady camera, 2 for one that loses a frame now and then, 3 for one whose frames come
-    three at a time. It is the second highest of the last `MEMORY` gaps (99.8 % of them are lower), in
-    whole frame times. The frame
-    time is the mean of the last `RECENT` gaps, so that a new rate is known within as many frames.
+    three at a time. It is the second highest of the last `MEMORY` gaps (99.8 % of them are lower), in whole frame
+    times. The frame time is the mean of the last `RECENT` gaps or of a second, whichever is longer.
 
     An interruption is not part of the rhythm, however long; a rate that fell or a network that began to clump is.
     They differ in that the long gaps of the latter recur at once.
@@ -59,8 +58,11 @@ class Rhythm:
     def __init__(self) -> None:
         self._gaps: deque[float] = deque(maxlen=self.MEMORY)
         self._in_periods: deque[float] = deque(maxlen=self.MEMORY)  # each gap over the frame time of its day
+        self._recent: deque[float] = deque()
+        self._recent_sum = 0.0
         self._interruption: tuple[float, float] | None = None  # start and end of the last one
-        self._limit: tuple[float, int] | None = None
+        self._unlearned: float | None = None  # its length, while it has not recurred
+        self._frames: int | None = None
         self.known = 0
 
     def gap(self, start: float, end: float, *, interrupted: bool) -> None:
@@ -69,38 +71,50 @@ class Rhythm:
         Args:
             interrupted: the stream had been given up in between.
         """
+        period = self._period or end - start
         if not interrupted:
-            self._learn(end - start)
+            self._learn(end - start, period)
             return
         before, self._interruption = self._interruption, (start, end)
-        if before is None:
+        # Clumps, or frames that come evenly and slowly: see the class.
+        if before is None or start - before[1] > (LONGEST if end - start <= LONGEST else 0.0):
+            self._unlearned = end - start
             return
-        # Slow cameras and clumps: see the class. A gap that long is learned together with the one before it.
-        apart = start - before[1]
-        if apart <= (LONGEST if end - start <= LONGEST else 0.0):
-            self._learn(before[1] - before[0])
-            self._learn(end - start)
+        if start <= before[1]:  # twice with one frame between them: this is the frame time now
+            self._recent.clear()
+            self._recent_sum = 0.0
+        if self._unlearned is not None:
+            self._learn(self._unlearned, period)
+            self._unlearned = None
+        self._learn(end - start, period)
 
     def limit(self, extra: float) -> float | None:
         """The longest usual gap and `extra` frame times, s; None while fewer than `KNOWN` gaps are known."""
         if self.known < KNOWN:
             return None
-        if self._limit is None:
-            recent = list(self._gaps)[-self.RECENT :]
-            period = max(sum(recent) / len(recent), SHORTEST)
+        period = self._period
+        if self._frames is None:
             # After a rate fell, the gaps over their own frame times are too high; after it rose, the gaps themselves.
             highest = min(_highest(self._gaps) / period, _highest(self._in_periods))
-            self._limit = period, max(1, round(highest))
-        period, frames = self._limit
-        even = (min(frames, 2) + extra) * period  # a frame may be lost at any rate; only clumps are bounded
-        return max(even, min((frames + extra) * period, LONGEST))
+            self._frames = max(1, round(highest))
+        even = (min(self._frames, 2) + extra) * period  # a frame may be lost at any rate; only clumps are bounded
+        return max(even, min((self._frames + extra) * period, LONGEST))
 
-    def _learn(self, gap: float) -> None:
-        recent = list(self._gaps)[-self.RECENT :]
-        period = max(sum(recent) / len(recent) if recent else gap, SHORTEST)
+    @property
+    def _period(self) -> float:
+        """Frame time, s; 0 before the first gap."""
+        return max(self._recent_sum / len(self._recent), SHORTEST) if self._recent else 0.0
+
+    def _learn(self, gap: float, period: float) -> None:
         self._gaps.append(gap)
-        self._in_periods.append(gap / period)
-        self._limit = None
+        self._in_periods.append(gap / max(period, SHORTEST))
+        self._recent.append(gap)
+        self._recent_sum += gap
+        while len(self._recent) > self.MEMORY or (
+            len(self._recent) > self.RECENT and self._recent_sum - self._recent[0] >= LONGEST
+        ):
+            self._recent_sum -= self._recent.popleft()
+        self._frames = None
         self.known += 1
 
 

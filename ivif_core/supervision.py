@@ -129,6 +129,14 @@ class Supervisor:
             self._said = status
         return self._said
 
+    def pairing_problem(self, now: float) -> str:
+        """Why nothing pairs, or that pairs are steadily off; empty: nothing to say, or a camera is missing."""
+        status = self._status(now)
+        if status == "unpaired":
+            found = self.pairs.finding()
+            return found.text if found else ""
+        return self.pairs.alias() if status == "fusing" else ""
+
     def clear(self) -> None:
         """The streams start anew: forget what waits."""
         self.pairing.clear()

@@ -116,7 +116,7 @@ class PairMonitor:
         return all(self._without_pair[name] >= PATIENCE_FRAMES for name in SOURCES)
 
     def finding(self) -> Finding | None:
-        """Why nothing pairs, as far as stamps and arrivals tell; None before both cameras have sent."""
+        """Why nothing pairs, where that is so, as stamps and arrivals tell it; None before both cameras have sent."""
         if not all(self._stamps.values()):
             return None
         limits = f"slop {self.pairing.slop:g} s, queue_size {self.pairing.queue_size}"
