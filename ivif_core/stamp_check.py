@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from ivif_core.pairing import Source
 
@@ -12,7 +12,7 @@ FAR = 10.0
 """Seconds from now beyond which a stamp is of another clock than the receiver's."""
 
 
-HELD_BACK = 64
+HELD_BACK = 32
 """Most frames of a recording that are kept until both cameras' clocks are known."""
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class StampCheck:
             self._since_jump.clear()
         self._ahead[source] = ahead
         self._since_jump[source] += 1
-        if all(self._since_jump[name] >= self.SETTLED for name in ("infrared", "visible")):
+        if self.settled:
             far = {name: value for name, value in self._ahead.items() if value is not None and abs(value) > FAR}
             agree = len(far) == 2 and abs(far["infrared"] - far["visible"]) <= FAR
             self._disagree = set() if agree else set(far)
@@ -65,6 +65,11 @@ class StampCheck:
         self.replaced = frozenset(zero | self._disagree)
         self.problem = "; ".join(self._complaint(name) for name in sorted(self.replaced))
         return received if source in self.replaced else stamp
+
+    @property
+    def settled(self) -> bool:
+        """Whether enough frames of both cameras have come since the last jump to tell whether their clocks agree."""
+        return all(self._since_jump[name] >= self.SETTLED for name in ("infrared", "visible"))
 
     def _jumped(self, source: Source, ahead: float | None) -> bool:
         if source not in self._ahead:
@@ -81,47 +86,67 @@ class StampCheck:
         return f"{source} stamps are {wrong}: {used} is used"
 
 
-def recorded_times(
-    frames: Iterable[tuple[Source, int, int, T]], check: StampCheck
-) -> Iterator[tuple[Source, int, T, bool]]:
-    """The times to pair the frames of a recording by, with the time of recording in the place of receipt.
+@dataclass(frozen=True)
+class TimedFrame(Generic[T]):
+    """A frame of a recording with the time to pair it by.
 
-    Frames at the beginning are kept until both cameras' clocks are known, so that none is timed by a clock that is then
-    found wrong. `check.problem` is up to date at each frame that is given.
-
-    Args:
-        frames: source, stamp (ns), time of recording (ns) and what goes with it, in the order of recording.
-        check: a new one, with a `reference` that says that this is a recording.
-
-    Yields:
-        Source, time (ns), what goes with it, and whether another clock is used from this frame on: what waits in a
-        pairing has no partner then and is to be cleared.
+    Attributes:
+        time: ns.
+        item: whatever was given with it.
+        other_clock: the cameras whose stamps are replaced are others than before this frame. What waits in a pairing
+            has no partner any more then and is to be cleared.
     """
-    kept: list[tuple[Source, int, int, T]] = []
-    counts: Counter[Source] = Counter()
-    settled = False
-    for frame in frames:
-        if settled:
-            yield _timed(frame, check)
-            continue
-        kept.append(frame)
-        counts[frame[0]] += 1
-        check.time(*frame[:3])
-        settled = len(kept) >= HELD_BACK or min(counts["infrared"], counts["visible"]) >= StampCheck.SETTLED
-        if settled:
-            yield from _timed_again(kept, check)
-    if not settled:
-        yield from _timed_again(kept, check)
+
+    source: Source
+    time: int
+    item: T
+    other_clock: bool
 
 
-def _timed(frame: tuple[Source, int, int, T], check: StampCheck) -> tuple[Source, int, T, bool]:
-    source, stamp, recorded, item = frame
-    before = check.replaced
-    time = check.time(source, stamp, recorded)
-    return source, time, item, check.replaced != before
+class RecordedStamps(Generic[T]):
+    """`StampCheck` for recordings: the time of recording stands for that of receipt.
 
+    The first frames are kept until both cameras' clocks are known, so that none is timed by a clock that is then found
+    wrong.
 
-def _timed_again(kept: list[tuple[Source, int, int, T]], check: StampCheck) -> Iterator[tuple[Source, int, T, bool]]:
-    """The frames that made up the check's mind, by what it knows now."""
-    for source, stamp, recorded, item in kept:
-        yield source, recorded if source in check.replaced or stamp == 0 else stamp, item, False
+    Attributes:
+        check: its `problem` tells of the frame that was added last.
+        problems: what was wrong with stamps at any time, in the order in which it was found.
+    """
+
+    def __init__(self) -> None:
+        self.check = StampCheck("the time of recording")
+        self.problems: list[str] = []
+        self._noted: frozenset[Source] = frozenset()
+        self._kept: list[tuple[Source, int, int, T]] | None = []
+
+    def add(self, source: Source, stamp: int, recorded: int, item: T) -> list[TimedFrame[T]]:
+        """Take the next frame and give those whose time is known now, in their order.
+
+        Args:
+            stamp: as the driver set it, ns.
+            recorded: time of recording, ns.
+        """
+        before = self.check.replaced
+        time = self.check.time(source, stamp, recorded)
+        if self._kept is None:
+            self._note()
+            return [TimedFrame(source, time, item, self.check.replaced != before)]
+        self._kept.append((source, stamp, recorded, item))
+        return self.finish() if self.check.settled or len(self._kept) >= HELD_BACK else []
+
+    def finish(self) -> list[TimedFrame[T]]:
+        """The frames that are still kept at the end of the recording."""
+        kept, self._kept = self._kept or [], None
+        self._note()
+        check = StampCheck()
+        timed = []
+        for source, stamp, recorded, item in kept:
+            usable = check.time(source, stamp, recorded) == stamp and source not in self.check.replaced
+            timed.append(TimedFrame(source, stamp if usable else recorded, item, False))
+        return timed
+
+    def _note(self) -> None:
+        if self.check.problem and self.check.replaced != self._noted:
+            self.problems.append(self.check.problem)
+        self._noted = self.check.replaced

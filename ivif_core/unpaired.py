@@ -142,9 +142,10 @@ class PairMonitor:
             return ""
         apart, faster, slower = median(self._offsets), min(periods), max(periods)
         if abs(apart) > ALIAS * faster and _spread(self._offsets) < faster / 2:
+            nearest = "" if isinstance(self.pairing, NearestPairing) else "`pairing: nearest`, or "
             return (
                 f"pairs are {abs(apart):.3f} s apart all the time, more than half a frame time ({faster / 2:.3f} s): "
-                f"a neighbour may be the right partner: set `thermal_time_offset: "
+                f"a neighbour may be the right partner: set {nearest}`thermal_time_offset: "
                 f"{self._rounded(self.pairing.infrared_offset - apart)}` if the cameras' clocks differ"
             )
         arrive = apart - self._ahead() - self.pairing.infrared_offset
