@@ -26,6 +26,9 @@ FREEZE_PERIODS = 0.75
 LONGEST = 1.0
 """A longer gap (s) is usual only where frames come evenly, from a slow camera; between clumps it is silence."""
 
+STALLS = 4
+"""Interruptions at most `LONGEST` apart after which they are part of the rhythm."""
+
 SHORTEST = 1e-4
 """Least frame time that is reckoned with, s: a whole clump may come at one moment."""
 
@@ -61,7 +64,8 @@ class Rhythm:
         self._recent: deque[float] = deque()
         self._recent_sum = 0.0
         self._interruption: tuple[float, float] | None = None  # start and end of the last one
-        self._unlearned: float | None = None  # its length, while it has not recurred
+        self._recurred = 0
+        self._unlearned: list[float] = []  # lengths of those that may prove to be usual
         self._frames: int | None = None
         self.known = 0
 
@@ -76,17 +80,21 @@ class Rhythm:
             self._learn(end - start, period)
             return
         before, self._interruption = self._interruption, (start, end)
-        # Clumps, or frames that come evenly and slowly: see the class.
-        if before is None or start - before[1] > (LONGEST if end - start <= LONGEST else 0.0):
-            self._unlearned = end - start
+        apart = float("inf") if before is None else start - before[1]
+        if apart > (LONGEST if end - start <= LONGEST else 0.0):
+            self._recurred = 0
+            self._unlearned.clear()
+        self._recurred += 1
+        self._unlearned.append(end - start)
+        # Clumps are shorter than the gaps between them. Stalls that leave more time for frames must recur more often.
+        if self._recurred < (2 if apart <= end - start else STALLS):
             return
-        if start <= before[1]:  # twice with one frame between them: this is the frame time now
+        if apart <= 0:  # twice with one frame between them: this is the frame time now
             self._recent.clear()
             self._recent_sum = 0.0
-        if self._unlearned is not None:
-            self._learn(self._unlearned, period)
-            self._unlearned = None
-        self._learn(end - start, period)
+        for gap in self._unlearned:
+            self._learn(gap, period)
+        self._unlearned.clear()
 
     def limit(self, extra: float) -> float | None:
         """The longest usual gap and `extra` frame times, s; None while fewer than `KNOWN` gaps are known."""
@@ -150,13 +158,14 @@ class CameraWatch:
 
     def frame(self, now: float, frame_print: int | None = None) -> None:
         """A frame came; without its `fingerprint` every frame is taken as new."""
+        silent = self._is_silent(now)
         if self._arrived is not None:
-            self._arrivals.gap(self._arrived, now, interrupted=self._is_silent(now))
+            self._arrivals.gap(self._arrived, now, interrupted=silent)
             usual = self._arrivals.limit(SILENT_PERIODS)
             self._patience = FIRST_WAIT if usual is None else usual + self._slack
         self._arrived = now
         if frame_print is None or frame_print != self._print:
-            if self._changed is not None and now - self._changed < FIRST_WAIT:
+            if self._changed is not None and not silent and now - self._changed < FIRST_WAIT:
                 self._changes.gap(self._changed, now, interrupted=self._frozen)
             self._changed, self._print, self._frozen = now, frame_print, False
         elif self._changes.known >= LIVELY and self._changed is not None:

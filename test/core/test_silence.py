@@ -93,6 +93,30 @@ def test_a_steady_camera_that_begins_to_come_in_clumps(size):
     assert set(states[2:]) == {"live"}
 
 
+def test_stalls_that_recur_are_learned_and_a_few_are_not():
+    """A network that stalls for 0.3 s twice a second; a camera that was paused three times while it was set up."""
+    watch, now, states = CameraWatch(0.0), 0.0, []
+    run(watch, [(number / 30, number) for number in range(90)])
+    for _ in range(20):
+        now = watch_from = 3.0 + len(states) * 0.8
+        states.append(watch.state(now))
+        run(watch, [(watch_from + number / 60, number) for number in range(30)])
+    assert states[0] == "live" and states[1:4] == ["silent"] * 3 and set(states[5:]) == {"live"}
+    watch = CameraWatch(0.0)
+    for round_ in range(3):
+        run(watch, [(round_ * 1.3 + number / 9, number) for number in range(8)])
+    now = 2.6 + 7 / 9
+    assert watch.state(now + 2 / 9 + 0.1) == "silent"
+
+
+def test_a_freeze_soon_after_a_pause_is_seen_at_the_second_repeat():
+    watch = CameraWatch(0.0)
+    run(watch, [(number / 9, number) for number in range(8)])
+    run(watch, [(1.3 + number / 9, 10 + number) for number in range(8)])
+    states = run(watch, [(1.3 + 8 / 9 + number / 9, 17) for number in range(4)])
+    assert states == ["live", "frozen", "frozen", "frozen"]
+
+
 def test_interruptions_are_not_learned():
     watch, now = CameraWatch(0.0), 0.0
     for _ in range(6):
