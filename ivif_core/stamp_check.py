@@ -92,6 +92,7 @@ class TimedFrame(Generic[T]):
 
     Attributes:
         time: ns.
+        recorded: time of recording, ns.
         item: whatever was given with it.
         other_clock: the cameras whose stamps are replaced are others than before this frame. What waits in a pairing
             has no partner any more then and is to be cleared.
@@ -99,6 +100,7 @@ class TimedFrame(Generic[T]):
 
     source: Source
     time: int
+    recorded: int
     item: T
     other_clock: bool
 
@@ -131,7 +133,7 @@ class RecordedStamps(Generic[T]):
         time = self.check.time(source, stamp, recorded)
         if self._kept is None:
             self._note()
-            return [TimedFrame(source, time, item, self.check.replaced != before)]
+            return [TimedFrame(source, time, recorded, item, self.check.replaced != before)]
         self._kept.append((source, stamp, recorded, item))
         return self.finish() if self.check.settled or len(self._kept) >= HELD_BACK else []
 
@@ -143,7 +145,7 @@ class RecordedStamps(Generic[T]):
         timed = []
         for source, stamp, recorded, item in kept:
             usable = check.time(source, stamp, recorded) == stamp and source not in self.check.replaced
-            timed.append(TimedFrame(source, stamp if usable else recorded, item, False))
+            timed.append(TimedFrame(source, stamp if usable else recorded, recorded, item, False))
         return timed
 
     def _note(self) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from ivif_core.pairing import ApproximatePairing
 from ivif_core.stamp_check import RecordedStamps, StampCheck
+from ivif_core.unpaired import PairMonitor
 
 S = 1_000_000_000
 NOW = 1_700_000_000 * S
@@ -141,4 +142,17 @@ def test_every_frame_of_a_recording_is_given_once_in_its_order(frames):
     given, _ = timed(numbered)
     assert [frame.item for frame in given] == list(range(len(frames)))
     for frame, (_, stamp, recorded, _) in zip(given, numbered, strict=True):
-        assert frame.time in (stamp, recorded)
+        assert frame.time in (stamp, recorded) and frame.recorded == recorded
+
+
+def test_a_recording_whose_cameras_are_clocks_apart_is_summed_up():
+    """Boot-time stamps are replaced and pair; a camera that is two seconds off is not, and the summary says so."""
+    for ahead, pairs, told in ((-1_699_999_000, 40, ""), (2, 0, "`thermal_time_offset: -2.0`")):
+        stamps, pairing = RecordedStamps(), ApproximatePairing(0.05, 1)
+        monitor = PairMonitor(pairing)
+        for recorded in recording(ahead, 0, count=40):
+            for frame in stamps.add(*recorded):
+                monitor.frame(frame.source, frame.time, frame.recorded / 1e9)
+                monitor.paired(pairing.add(frame.source, frame.time, frame.item), frame.recorded / 1e9)
+        assert monitor.pairs == pairs
+        assert told in monitor.summary() and bool(monitor.summary()) == bool(told)
