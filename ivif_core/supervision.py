@@ -100,7 +100,8 @@ class Supervisor:
         if own == "frozen" and self.policy != "hold":
             self.dropped[f"{source}_frozen"] += 1
             return []
-        self._last[source] = (stamp, item)
+        if source not in self._last or not 0 < self._last[source][0] - stamp <= JUMP_NS:  # a late frame is not held
+            self._last[source] = (stamp, item)
         alone = source == {"visible_only": "visible", "thermal_only": "infrared"}.get(self.policy)
         if other in ("frozen", "silent") and alone:
             return [self._single(source, stamp, item)]

@@ -227,6 +227,14 @@ def test_a_late_frame_of_the_camera_that_goes_on_alone_lets_no_older_pair_follow
     assert supervisor.add("visible", 3031 * MS, "older", 3.061) == []
 
 
+def test_the_newest_frame_is_held_also_where_an_older_one_came_last():
+    supervisor = Supervisor(ApproximatePairing(0.01, 10), "hold", 0.0)
+    feed(supervisor, stream("infrared", 10, 2) + stream("visible", 10, 2))
+    supervisor.add("infrared", 2100 * MS, "newest", 2.1, 77)
+    supervisor.add("infrared", 2000 * MS, "late", 2.11, 76)
+    assert [job.infrared for job in supervisor.add("visible", 3000 * MS, "v", 3.0)] == ["newest"]
+
+
 def test_unknown_policy_is_named():
     with pytest.raises(ConfigError, match="visible_only"):
         Supervisor(ApproximatePairing(0.02, 10), "ignore", 0.0)
