@@ -13,7 +13,8 @@ class NearestPairing(Pairing):
     stream itself has gone on by the distance to the nearest known one. So it waits `slop` at most, by the stamps.
 
     Where none is within `slop` and `hold` is over 0, the last infrared frame at most `hold` seconds older serves; the
-    pair's `offset` is then its age, negative.
+    pair's `offset` is then its age, negative. A visible frame that finds none at all stays in its queue as long as that
+    has room, since its infrared frame may be late.
     """
 
     def __init__(self, slop: float, queue_size: int, infrared_offset: float = 0.0, hold: float = 0.0) -> None:
@@ -40,41 +41,42 @@ class NearestPairing(Pairing):
         self._served.clear()
 
     def finish(self) -> list[Pair]:
-        return [pair for stamp in list(self._queues["visible"]) for pair in self._decide(stamp)]
-
-    def _match(self, source: Source, stamp: int) -> list[Pair]:
-        pairs: list[Pair] = []
-        for visible in list(self._queues["visible"]):
-            if not self._is_decided(visible):
-                break
-            pairs += self._decide(visible)
+        pairs = []
+        for visible in sorted(self._queues["visible"]):
+            infrared = self._partner(visible)
+            if infrared is None:
+                self._discard("visible", visible)
+            else:
+                pairs.append(self._serve(infrared, visible))
         return pairs
 
-    def _is_decided(self, visible: int) -> bool:
-        nearest = self._nearest(visible)
-        if self._newest.get("infrared", visible - 1) >= visible:
+    def _match(self, source: Source, stamp: int) -> list[Pair]:
+        decided = ((visible, self._partner(visible)) for visible in sorted(self._queues["visible"]))
+        return [
+            self._serve(infrared, visible)
+            for visible, infrared in decided
+            if infrared is not None and self._is_decided(visible, infrared)
+        ]
+
+    def _is_decided(self, visible: int, infrared: int) -> bool:
+        """Whether no better infrared frame can come, unless it is late."""
+        if self._newest["infrared"] >= visible:
             return True
-        wait = self._slop_ns + 1 if nearest is None else abs(nearest - visible)
-        return self._newest["visible"] >= visible + wait
+        return self._newest.get("visible", visible) - visible >= min(abs(infrared - visible), self._slop_ns + 1)
 
-    def _nearest(self, visible: int) -> int | None:
-        nearest = min(self._queues["infrared"], key=lambda other: abs(other - visible), default=None)
-        return nearest if nearest is not None and abs(nearest - visible) <= self._slop_ns else None
+    def _partner(self, visible: int) -> int | None:
+        infrared = self._queues["infrared"]
+        nearest = min(infrared, key=lambda other: (abs(other - visible), other), default=None)
+        if nearest is not None and abs(nearest - visible) <= self._slop_ns:
+            return nearest
+        return max((other for other in infrared if visible - self._hold_ns <= other <= visible), default=None)
 
-    def _decide(self, visible: int) -> list[Pair]:
-        infrared = self._nearest(visible)
-        if infrared is None:
-            before = [other for other in self._queues["infrared"] if visible - self._hold_ns <= other <= visible]
-            if not before:
-                self._discard("visible", visible)
-                return []
-            infrared = before[-1]
+    def _serve(self, infrared: int, visible: int) -> Pair:
         self._served.add(infrared)
         item = self._queues["infrared"][infrared]
         pair = self._take(infrared, visible)
-        # Back in its place: it may serve the next visible frame too. Queues are in the order of their stamps.
-        self._queues["infrared"] = dict(sorted([*self._queues["infrared"].items(), (infrared, item)]))
-        return [pair]
+        self._queues["infrared"][infrared] = item  # it may serve the next visible frame too
+        return pair
 
     def _discard(self, source: Source, stamp: int) -> None:
         if source == "infrared" and stamp in self._served:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +11,12 @@ from ivif_core.errors import ConfigError
 
 Source = Literal["infrared", "visible"]
 _OTHER: dict[Source, Source] = {"infrared": "visible", "visible": "infrared"}
+
+JUMP_NS = 1_000_000_000
+"""A step back by more than this, and beyond the last `queue_size` frames, is a jump; a smaller one is a late frame."""
+
+LASTING = 8
+"""So many late frames in a row are no late frames: the source's stamps have jumped by less than `JUMP_NS`."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +37,14 @@ class Pair:
 class Pairing(ABC):
     """Keeps what waits for its partner; a subclass says who belongs together.
 
+    Frames may come late, behind a newer one of their camera. A late frame is paired like any other with what still
+    waits, so pairs come in the order in which they are complete. Where it finds no partner, it is lost alone.
+
     Attributes:
         dropped: how often, by cause: `infrared_unmatched`, `visible_unmatched` (left its queue without a partner),
-            `infrared_duplicate`, `visible_duplicate` (replaced by another of the same stamp) and `stamp_jump` (a
-            source's stamps went back, as when a bag loops: once per jump; what waited is counted as unmatched).
+            `infrared_late`, `visible_late` (the same, of a frame that came behind a newer one), `infrared_duplicate`,
+            `visible_duplicate` (replaced by another of the same stamp) and `stamp_jump` (a source's stamps went back
+            far or for good, as when a bag loops: once per jump; what waited is counted as unmatched).
         infrared_offset: constant, s, added to infrared stamps before they are compared.
         queue_size: how many of each source wait for a partner. It and `slop` may be changed between two calls.
         slop: largest difference of two stamps that belong together, s.
@@ -48,6 +58,9 @@ class Pairing(ABC):
         self.dropped: Counter[str] = Counter()
         self._queues: dict[Source, dict[int, Any]] = {"infrared": {}, "visible": {}}
         self._newest: dict[Source, int] = {}
+        self._recent: dict[Source, deque[int]] = {}  # stamps in order, for how far back a late frame may be
+        self._late: dict[Source, set[int]] = {"infrared": set(), "visible": set()}  # of those that wait
+        self._late_in_a_row: Counter[Source] = Counter()
         self.slop = slop
         self.queue_size = queue_size
         self.infrared_offset = infrared_offset
@@ -91,35 +104,65 @@ class Pairing(ABC):
         """
         if source == "infrared":
             stamp += self._infrared_offset_ns
-        if stamp < self._newest.get(source, stamp):
-            self.dropped["stamp_jump"] += 1
-            for name, queue in self._queues.items():
-                for waiting in list(queue):
-                    self._discard(name, waiting)
-            self.clear()
-        self._newest[source] = stamp
+        late = self._is_late(source, stamp)
         queue = self._queues[source]
         if stamp in queue:
             self.dropped[f"{source}_duplicate"] += 1
         queue[stamp] = item
-        while len(queue) > self.queue_size:
-            self._discard(source, next(iter(queue)))  # stamps only grow, so the first is the oldest
+        self._late[source] &= queue.keys()
+        if late:  # it is matched even where it is the oldest of a full queue
+            self._late[source].add(stamp)
+            pairs = self._match(source, stamp)
+            self._bound(source)
+            return pairs
+        self._newest[source] = stamp
+        self._bound(source)
         return self._match(source, stamp)
 
     def clear(self) -> None:
         """Forget what waits and which stamps came; the counts stay."""
         for queue in self._queues.values():
             queue.clear()
+        for late in self._late.values():
+            late.clear()
         self._newest.clear()
+        self._recent.clear()
+        self._late_in_a_row.clear()
 
     def finish(self) -> list[Pair]:
         """The pairs that were still open at the end of a recording."""
         return []
 
+    def _is_late(self, source: Source, stamp: int) -> bool:
+        """Whether the frame came behind a newer one; at a jump everything starts anew, and it did not."""
+        recent = self._recent.setdefault(source, deque())
+        if stamp >= self._newest.get(source, stamp):
+            self._late_in_a_row[source] = 0
+            recent.append(stamp)
+            while len(recent) > self.queue_size:
+                recent.popleft()
+            return False
+        self._late_in_a_row[source] += 1
+        oldest = min(recent[0], self._newest[source] - JUMP_NS)
+        if stamp >= oldest and self._late_in_a_row[source] < LASTING:
+            return True
+        self.dropped["stamp_jump"] += 1
+        for name, queue in self._queues.items():
+            for waiting in list(queue):
+                self._discard(name, waiting)
+        self.clear()
+        return self._is_late(source, stamp)
+
+    def _bound(self, source: Source) -> None:
+        """Let the oldest go where more than `queue_size` wait."""
+        queue = self._queues[source]
+        while len(queue) > self.queue_size:
+            self._discard(source, min(queue))
+
     def _discard(self, source: Source, stamp: int) -> None:
         """A frame out of its queue, without a partner."""
         del self._queues[source][stamp]
-        self.dropped[f"{source}_unmatched"] += 1
+        self.dropped[f"{source}_late" if stamp in self._late[source] else f"{source}_unmatched"] += 1
 
     @abstractmethod
     def _match(self, source: Source, stamp: int) -> list[Pair]:
@@ -145,7 +188,7 @@ class ApproximatePairing(Pairing):
 
     def _match(self, source: Source, stamp: int) -> list[Pair]:
         waiting = self._queues[_OTHER[source]]
-        nearest = min(waiting, key=lambda other: abs(other - stamp), default=None)
+        nearest = min(waiting, key=lambda other: (abs(other - stamp), other), default=None)
         if nearest is None or abs(nearest - stamp) > self._slop_ns:
             return []
         return [self._take(stamp, nearest) if source == "infrared" else self._take(nearest, stamp)]

@@ -108,8 +108,8 @@ def test_infrared_that_served_is_not_counted_as_unmatched():
 
 def test_stamps_that_jump_back_begin_anew():
     pairing = NearestPairing(0.010, 5)
-    pairing.add("infrared", 1000 * MS, "old")
-    pairing.add("visible", 1009 * MS, "waits")
+    pairing.add("infrared", 2000 * MS, "old")
+    pairing.add("visible", 2009 * MS, "waits")
     assert pairing.add("visible", 5 * MS, "new") == []
     pairs = pairing.add("infrared", 6 * MS, "fresh")
     assert [(pair.infrared, pair.visible) for pair in pairs] == [("fresh", "new")]
