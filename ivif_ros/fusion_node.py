@@ -22,8 +22,8 @@ from std_msgs.msg import Header
 from ivif_core.errors import ConfigError, InputError, IvifError, one_line
 from ivif_core.sync.camera_monitor import fingerprint
 from ivif_core.sync.dropout_policy import Job, Supervisor
-from ivif_core.sync.pairing import Source
 from ivif_core.sync.stamp_check import StampCheck
+from ivif_core.types import Source
 from ivif_ros import parameters
 from ivif_ros.bounded_call import BoundedCall
 from ivif_ros.complaints import Complaints, Problems

@@ -12,7 +12,7 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from ivif_core.sync.pairing import Source
+from ivif_core.types import Source
 
 TOPICS: dict[Source, str] = {"infrared": "thermal", "visible": "rgb"}
 

@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 
 from ivif_core.errors import ConfigError
-from ivif_core.fusion import Fuser
-from ivif_core.imaging.colour import luminance
+from ivif_core.fusion import Fuser, Prepared
+from ivif_core.registration.base import mask_onto_visible
 from ivif_core.registration.camera_info import CameraInfos
 from ivif_core.registration.drift import DriftWatch
-from ivif_core.sync.pairing import Source
 from ivif_core.thermal.byte_order import looks_swapped
-from ivif_core.thermal.hot_spots import draw_outline, mask_onto_visible
+from ivif_core.thermal.hot_spots import draw_outline
+from ivif_core.types import Source
 from ivif_ros.conversion import infrared_pixels, visible_pixels
 from ivif_ros.depth_input import DepthInput
 from ivif_ros.parameters import Settings
@@ -34,14 +34,14 @@ class FusedFrame:
 
     Attributes:
         fused: uint8 H×W×3 BGR, or H×W where the visible image is grey.
-        intensity: uint8 h×w, the scaled infrared before registration; None: that camera is missing.
         visible: uint8, as it came, BGR or grey; None: that camera is missing.
+        pair: scaled and registered; None: no infrared.
         hot_spots: uint8 H×W, 255 where hot; None: not asked for, or no infrared.
     """
 
     fused: np.ndarray
-    intensity: np.ndarray | None
     visible: np.ndarray | None
+    pair: Prepared | None
     hot_spots: np.ndarray | None
 
 
@@ -171,30 +171,24 @@ class Pipeline:
         if pixels is not None:
             self._visible_shape = pixels.shape
         if infrared is None:
-            return FusedFrame(pixels, None, pixels, None)
-        intensity, counts = self._scaled(infrared_pixels(infrared, self._maximum_megapixels))
-        shape = self._visible_shape or intensity.shape
+            return FusedFrame(pixels, pixels, None, None)
+        counts = infrared_pixels(infrared, self._maximum_megapixels)
+        if counts.dtype == np.uint16:
+            self._check_byte_order(counts)
+        shape = self._visible_shape or counts.shape
+        pair = self._fuser.prepare(counts, np.zeros(shape[:2], np.uint8) if pixels is None else pixels)
         if pixels is None:
-            fused = self._fuser.register(intensity, np.zeros(shape[:2], np.uint8))
-            fused = as_bgr(fused) if len(shape) == 3 else fused
+            fused = as_bgr(pair.registered) if len(shape) == 3 else pair.registered
         else:
-            fused = self._fuser.fuse(intensity, pixels)
-            self._check_drift(intensity, pixels)
+            fused = self._fuser.fuse_prepared(pair)
+            self._check_drift(pair)
         if self._hot_spots is None:
-            return FusedFrame(fused, intensity, pixels, None)
-        hot = mask_onto_visible(self._fuser.registration, self._hot_spots(counts), shape[:2])
+            return FusedFrame(fused, pixels, pair, None)
+        hot = mask_onto_visible(self._fuser.registration, self._hot_spots(pair.counts), shape[:2])
         if self._draw:
             fused = fused.copy()
             draw_outline(fused, hot)
-        return FusedFrame(fused, intensity, pixels, hot)
-
-    def _scaled(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Intensity, and the counts without bad pixels."""
-        if counts.dtype == np.uint8:
-            return counts, counts
-        if counts.dtype == np.uint16:
-            self._check_byte_order(counts)
-        return self._fuser.scaling(counts), self._fuser.scaling.counts
+        return FusedFrame(fused, pixels, pair, hot)
 
     def _check_byte_order(self, counts: np.ndarray) -> None:
         if self._until_check == 0:
@@ -204,20 +198,17 @@ class Pipeline:
             )
         self._until_check = (self._until_check - 1) % BYTE_ORDER_INTERVAL
 
-    def _check_drift(self, intensity: np.ndarray, pixels: np.ndarray) -> None:
+    def _check_drift(self, pair: Prepared) -> None:
         drift = self._drift
         if drift is not None and self._until_drift_check == 0:
-            registered, stand_in = self._fuser.registration.apply(intensity, pixels.shape[:2])
-            drift.add(registered, luminance(pixels), stand_in)
+            drift.add(pair.registered, pair.visible_y, pair.outside)
         self._until_drift_check = (self._until_drift_check - 1) % DRIFT_INTERVAL
 
     def side_by_side(self, frame: FusedFrame) -> np.ndarray:
         """Thermal | RGB | fused on the visible grid, uint8 H×3W×3 BGR; black where a camera is missing."""
-        visible = np.zeros_like(frame.fused) if frame.visible is None else frame.visible
-        visible_y = visible if visible.ndim == 2 else cv2.cvtColor(visible, cv2.COLOR_BGR2GRAY)
-        registered = np.zeros_like(visible_y)
-        if frame.intensity is not None:
-            registered = self._fuser.register(frame.intensity, visible_y)
+        nothing = np.zeros_like(frame.fused)
+        registered = nothing if frame.pair is None else frame.pair.registered
+        visible = nothing if frame.visible is None else frame.visible
         return cv2.hconcat([as_bgr(image) for image in (registered, visible, frame.fused)])
 
     def close(self) -> None:

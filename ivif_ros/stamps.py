@@ -6,8 +6,8 @@ from typing import Any
 
 from builtin_interfaces.msg import Time as TimeMessage
 
-from ivif_core.sync.pairing import Source
 from ivif_core.sync.stamp_check import SECOND, StampCheck, nanoseconds
+from ivif_core.types import Source
 
 LAST = 2**31 * SECOND - 1
 """The last time (ns) that a header can hold."""

@@ -14,7 +14,8 @@ from rclpy.time import Time
 
 from ivif_core.sync.dropout_policy import Supervisor
 from ivif_core.sync.nearest import NearestPairing
-from ivif_core.sync.pairing import ApproximatePairing, Pair, Pairing, Source
+from ivif_core.sync.pairing import ApproximatePairing, Pair, Pairing
+from ivif_core.types import Source
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of real image pairs that is not part of the product."""
-    folder = Path(os.environ.get("IVIF_SHARED", Path(__file__).resolve().parents[1] / "shared"))
+    folder = Path(os.environ.get("IVIF_SHARED", Path(__file__).resolve().parents[2] / "shared"))
     if not (folder / "data").is_dir():
         pytest.skip(f"real image pairs are not at {folder}; set IVIF_SHARED to their folder")
     return folder

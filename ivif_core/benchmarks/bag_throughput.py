@@ -19,7 +19,8 @@ from ivif_core.offline.bag import FUSED_TOPIC, fuse_bag
 from ivif_core.offline.bags.images import read_bag_images
 from ivif_core.offline.bags.recording import storage_suffix
 from ivif_core.offline.bags.writer import BagWriter
-from ivif_core.sync.pairing import Pair, Source
+from ivif_core.sync.pairing import Pair
+from ivif_core.types import Source
 
 _HELD = 32
 """Pairs that are kept in memory for the parts alone."""

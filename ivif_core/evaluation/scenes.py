@@ -17,11 +17,12 @@ import numpy as np
 
 from ivif_core.errors import InputError
 from ivif_core.evaluation.metrics import measure, temporal_stability
+from ivif_core.fusion import prepare
 from ivif_core.imaging import colour
 from ivif_core.imaging.files import find_images, pair_by_stem, read_infrared, read_visible
-from ivif_core.registration.base import Resize, onto_visible
+from ivif_core.registration.base import Resize
 from ivif_core.registration.file import load_registration
-from ivif_core.thermal.scaling import PercentileScaling, to_intensity
+from ivif_core.thermal.scaling import PercentileScaling
 
 Figures = dict[str, float]
 """Short name of a figure -> its value; NaN where it is not defined for the image."""
@@ -155,9 +156,9 @@ def read_scene(scene: Sources) -> tuple[np.ndarray, np.ndarray, dict[str, np.nda
         InputError: a file is broken, or a fused image has not the visible's size.
     """
     visible = read_visible(scene.visible)
-    intensity = to_intensity(read_infrared(scene.infrared), PercentileScaling(smoothing=0.0))
     registration = Resize() if scene.registration is None else load_registration(scene.registration)
-    infrared = onto_visible(registration, intensity, colour.luminance(visible))
+    scaling = PercentileScaling(smoothing=0.0)
+    infrared = prepare(read_infrared(scene.infrared), visible, scaling, registration).registered
     fused = {}
     for name, path in scene.fused.items():
         fused[name] = read_visible(path)

@@ -23,8 +23,9 @@ from ivif_core.offline.bags.pairs import BagCounts, BagPairs, Malformed, Message
 from ivif_core.offline.bags.recording import Recording, open_recording
 from ivif_core.offline.bags.writer import BagWriter, recording_files
 from ivif_core.offline.prefetch import overlapped, side_by_side
-from ivif_core.sync.pairing import Pair, Pairing, Source
-from ivif_core.thermal.scaling import ThermalScaling
+from ivif_core.sync.pairing import Pair, Pairing
+from ivif_core.thermal.scaling import ThermalScaling, to_intensity
+from ivif_core.types import Source
 
 FUSED_TOPIC = "/ivif/fused"
 
@@ -155,7 +156,7 @@ def _decode(
             try:
                 counts = to_infrared(item.infrared.content, maximum_megapixels)
                 visible = to_visible(item.visible.content, maximum_megapixels)
-                intensity = counts if counts.dtype == np.uint8 else scaling(counts)
+                intensity = to_intensity(counts, scaling)
             except InputError:
                 yield Malformed()
             else:

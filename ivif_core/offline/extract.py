@@ -6,19 +6,18 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from ivif_core.errors import InputError, OutputError
 from ivif_core.files.outputs import check_folder, place_folder
 from ivif_core.files.writing import temporary_folder
-from ivif_core.imaging import colour
+from ivif_core.fusion import prepare
 from ivif_core.imaging.files import write_image
 from ivif_core.imaging.messages import to_infrared, to_visible
 from ivif_core.offline.bags.pairs import BagCounts, BagPairs, Malformed, Restart
 from ivif_core.offline.bags.recording import open_recording
 from ivif_core.offline.bags.writer import recording_files
-from ivif_core.registration.base import Registration, Resize, onto_visible
+from ivif_core.registration.base import Registration, Resize
 from ivif_core.sync.pairing import ApproximatePairing, Pair
 from ivif_core.thermal.scaling import ThermalScaling, make_scaling
 
@@ -141,8 +140,7 @@ def _write_pairs(
 
 def _write_pair(pair: Pair, folder: Path, scaling: ThermalScaling, registration: Registration) -> None:
     visible, counts = to_visible(pair.visible.content), to_infrared(pair.infrared.content)
-    intensity = counts if counts.dtype == np.uint8 else scaling(counts)
-    registered = onto_visible(registration, intensity, colour.luminance(visible))
+    registered = prepare(counts, visible, scaling, registration).registered
     write_image(folder / "infrared" / f"{pair.visible_stamp:019d}.png", registered, sweep_folder=False)
     write_image(folder / "visible" / f"{pair.visible_stamp:019d}.png", visible, sweep_folder=False)
 

@@ -19,7 +19,8 @@ from ivif_core.imaging import colour
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS, check_size
 from ivif_core.offline.prefetch import overlapped
 from ivif_core.sync.nearest import NearestPairing
-from ivif_core.sync.pairing import Pair, Source
+from ivif_core.sync.pairing import Pair
+from ivif_core.types import Source
 
 SUFFIXES = {".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm", ".mpg", ".mpeg", ".ts", ".wmv"}
 CODECS = {".mp4": "libx264", ".mov": "libx264", ".m4v": "libx264", ".mkv": "ffv1"}

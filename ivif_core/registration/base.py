@@ -149,3 +149,9 @@ def onto_visible(registration: Registration, intensity: np.ndarray, visible_y: n
     """Infrared intensity (uint8 h×w) on the visible grid (uint8 H×W); outside its view the luminance stands in."""
     registered, stand_in = registration.apply(intensity, visible_y.shape)
     return registered if stand_in is None else stand_in.fill(registered, visible_y)
+
+
+def mask_onto_visible(registration: Registration, mask: np.ndarray, visible_shape: tuple[int, int]) -> np.ndarray:
+    """A mask (uint8 h×w, 0 or 255) on the visible grid (uint8 H×W, 0 or 255); 0 outside the thermal view."""
+    registered, _ = registration.apply(mask, visible_shape)
+    return cv2.threshold(registered, 127, 255, cv2.THRESH_BINARY)[1]

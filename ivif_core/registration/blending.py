@@ -11,6 +11,7 @@ class StandIn:
 
     Attributes:
         outside: uint8 H×W, 255 where it does not see.
+        touched: uint8 H×W, 255 where `fill` writes: outside and in the border.
     """
 
     RAMP = 1 / 20
@@ -26,6 +27,7 @@ class StandIn:
         self.outside = outside.astype(np.uint8) * np.uint8(255)
         ramp = max(2.0, self.RAMP * outside.shape[1])
         distance = cv2.distanceTransform(~self.outside, cv2.DIST_L2, 3)  # px to the nearest pixel outside
+        self.touched = cv2.compare(distance, ramp, cv2.CMP_LE)
         self._border = []
         for area in _rectangles(cv2.inRange(distance, 0.5, ramp), self.TILE):
             place = np.minimum(distance[area] / np.float32(ramp), 1)

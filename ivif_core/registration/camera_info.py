@@ -11,7 +11,7 @@ from ivif_core.errors import ConfigError
 from ivif_core.registration.base import Resize
 from ivif_core.registration.blending import StandIn
 from ivif_core.registration.pinhole import Camera, Pinhole
-from ivif_core.sync.pairing import Source
+from ivif_core.types import Source
 
 _TOPICS: dict[Source, str] = {"infrared": "thermal/camera_info", "visible": "rgb/camera_info"}
 

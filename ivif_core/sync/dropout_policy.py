@@ -8,8 +8,9 @@ from typing import Any, Literal, get_args
 
 from ivif_core.errors import ConfigError
 from ivif_core.sync.camera_monitor import CameraWatch, State
-from ivif_core.sync.pairing import JUMP_NS, Pairing, Source
+from ivif_core.sync.pairing import JUMP_NS, Pairing
 from ivif_core.sync.unpaired import PairMonitor
+from ivif_core.types import Source
 
 Policy = Literal["pause", "visible_only", "thermal_only", "hold"]
 POLICIES: tuple[Policy, ...] = ("pause", "visible_only", "thermal_only", "hold")

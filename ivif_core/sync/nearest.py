@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ivif_core.errors import ConfigError
-from ivif_core.sync.pairing import Pair, Pairing, Source
+from ivif_core.sync.pairing import Pair, Pairing
+from ivif_core.types import Source
 
 
 class NearestPairing(Pairing):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from ivif_core.errors import ConfigError
+from ivif_core.types import Source
 
-Source = Literal["infrared", "visible"]
 _OTHER: dict[Source, Source] = {"infrared": "visible", "visible": "infrared"}
 
 JUMP_NS = 1_000_000_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ivif_core.sync.pairing import Source
 from ivif_core.sync.stamp_check import StampCheck
+from ivif_core.types import Source
 
 HELD_BACK = 32
 """Most frames of a recording that are kept until both cameras' clocks are known."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ivif_core.sync.pairing import Source
+from ivif_core.types import Source
 
 FAR = 10.0
 """Seconds from now beyond which a stamp is of another clock than the receiver's."""

@@ -12,7 +12,8 @@ from statistics import median
 from typing import Literal
 
 from ivif_core.sync.nearest import NearestPairing
-from ivif_core.sync.pairing import Pair, Pairing, Source
+from ivif_core.sync.pairing import Pair, Pairing
+from ivif_core.types import Source
 
 Cause = Literal["stuck", "unsteady", "offset", "slop", "unknown"]
 SOURCES: tuple[Source, Source] = ("infrared", "visible")

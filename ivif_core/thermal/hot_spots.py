@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from ivif_core.errors import ConfigError
-from ivif_core.registration.base import Registration
 from ivif_core.thermal.radiometry import Radiometry
 from ivif_core.thermal.range_tracker import sample
 
@@ -43,12 +42,6 @@ class HotSpots:
         if self._percent is not None:
             limit = float(np.percentile(sample(counts), 100 - self._percent))
         return (counts > limit).astype(np.uint8) * 255
-
-
-def mask_onto_visible(registration: Registration, mask: np.ndarray, visible_shape: tuple[int, int]) -> np.ndarray:
-    """A mask (uint8 h×w, 0 or 255) on the visible grid (uint8 H×W, 0 or 255); 0 outside the thermal view."""
-    registered, _ = registration.apply(mask, visible_shape)
-    return cv2.threshold(registered, 127, 255, cv2.THRESH_BINARY)[1]
 
 
 def draw_outline(image: np.ndarray, mask: np.ndarray) -> None:

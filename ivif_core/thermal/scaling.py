@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from ivif_core.errors import ConfigError, InputError
+from ivif_core.imaging.colour import luminance
 from ivif_core.thermal.clahe import LocalContrast
 from ivif_core.thermal.pixel_repair import PixelRepair
 from ivif_core.thermal.radiometry import Radiometry
@@ -204,25 +205,34 @@ def equalisation_curve(taken: np.ndarray, low: float, high: float, bins: int, pl
 
 
 def to_intensity(infrared: np.ndarray, scaling: ThermalScaling) -> np.ndarray:
-    """Infrared as uint8 intensity: uint8 as it is, float times 255, counts through `scaling`.
+    """The uint8 intensity alone that `scaled` gives."""
+    return scaled(infrared, scaling)[1]
+
+
+def scaled(infrared: np.ndarray, scaling: ThermalScaling) -> tuple[np.ndarray, np.ndarray]:
+    """Counts and intensity of any infrared image: the one contract for all that read one.
 
     Args:
-        infrared: H×W (H×W×1 is squeezed): uint8 intensity, float intensity in [0, 1] or uint16 counts.
+        infrared: uint8 H×W (H×W×1 is squeezed) is intensity already; uint8 H×W×3 (BGR) is a thermal image in colour,
+            of which the luminance is taken; all other numbers (counts, °C, kelvin; NaN where dead) go through
+            `scaling`.
+
+    Returns:
+        Counts without bad pixels and uint8 intensity, both h×w; the same array where nothing is scaled.
 
     Raises:
-        InputError: wrong type or shape, or float intensity outside [0, 1].
+        InputError: no numbers, another shape, or no pixel.
     """
+    if isinstance(infrared, np.ndarray) and infrared.dtype == np.uint8 and infrared.shape[2:] == (3,) and infrared.size:
+        infrared = luminance(infrared)
     infrared = check_counts(infrared)
     if infrared.dtype == np.uint8:
-        return infrared
-    if infrared.dtype == np.uint16:
-        return scaling(infrared)
-    if infrared.dtype.kind == "f":
-        low, high = float(infrared.min()), float(infrared.max())
-        if not (low >= 0.0 and high <= 1.0):  # NaN fails too
-            raise InputError(f"infrared: expected float intensity in [0, 1], got [{low:g}, {high:g}]; scale it first")
-        return np.rint(infrared * 255).astype(np.uint8)
-    raise InputError(f"infrared: expected uint8, uint16 or float, got {infrared.dtype}")
+        return infrared, infrared
+    if infrared.dtype != np.uint16:
+        infrared = infrared.astype(np.float32, copy=False)
+    intensity = scaling(infrared)
+    repaired = scaling.counts if isinstance(scaling, ThermalChain) else None
+    return infrared if repaired is None else repaired, intensity
 
 
 class ThermalChain:

@@ -13,7 +13,7 @@ from ivif_core.errors import InputError
 from ivif_core.imaging.files import pair_by_stem, read_infrared, read_visible
 from ivif_core.imaging.messages import to_infrared, to_visible
 from ivif_core.offline.bags.images import read_bag_images
-from ivif_core.sync.pairing import Source
+from ivif_core.types import Source
 
 Size = tuple[int, int]
 CACHE_BYTES = 1 << 29

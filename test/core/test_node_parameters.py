@@ -11,7 +11,7 @@ from ivif_core.node_parameters import NodeParameters
 from ivif_core.registration.base import Unregistered
 from ivif_core.sync.nearest import NearestPairing
 
-SHIPPED = Path(__file__).parents[1] / "config" / "fusion.yaml"
+SHIPPED = Path(__file__).parents[2] / "config" / "fusion.yaml"
 
 
 def write(path: Path, parameters: dict, section: str = "/**") -> Path:

@@ -13,7 +13,7 @@ import yaml
 from test.ros.conftest import wait_for
 from test.ros.rig import Rig
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def values_of(tree, key: str) -> list:

@@ -22,7 +22,7 @@ VALUES = (
     | st.lists(st.floats(), max_size=9)
 )
 
-CONFIG = Path(__file__).resolve().parents[1] / "config" / "fusion.yaml"
+CONFIG = Path(__file__).resolve().parents[2] / "config" / "fusion.yaml"
 
 
 def flatten(tree: dict, prefix: str = "") -> dict:

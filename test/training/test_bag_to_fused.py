@@ -14,7 +14,7 @@ import pytest
 import torch
 from rosbags.highlevel import AnyReader
 
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 from ivif_core.fusion import Fuser
 from ivif_core.models import read_metadata
 from ivif_core.training.data.pairs import FolderPairs
@@ -23,7 +23,7 @@ from ivif_core.training.run import load_checkpoint
 from ivif_ros.tools.processes import Processes, isolated_environment
 from test.core.recorded_bag import TOPICS, record
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ROADSCENE = Path(os.environ.get("IVIF_SHARED", ROOT.parent / "shared")) / "data" / "roadscene"
 SIZE = (96, 64)
 VIVIDNESS = 0.7

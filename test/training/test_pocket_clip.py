@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import yaml
 
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 from ivif_core.training.captions import caption, detail, look, spoil
 from ivif_core.training.recipe import load_recipe
 from ivif_core.training.train_teacher import TeacherRecipe
 
-RECIPES = Path(__file__).resolve().parents[1] / "training/recipes"
+RECIPES = Path(__file__).resolve().parents[2] / "training/recipes"
 
 
 def words_of(image):

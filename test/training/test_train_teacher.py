@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 from ivif_core.training.run import CHECKPOINT, load_checkpoint
 from ivif_core.training.taught_pairs import load_teacher
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def train(workshop, output, *overrides):

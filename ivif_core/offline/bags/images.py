@@ -10,7 +10,7 @@ from typing import Any
 from ivif_core.errors import InputError
 from ivif_core.offline.bags.recording import BrokenBag, Recording, open_recording
 from ivif_core.offline.bags.storage_file import IMAGE_TYPES, deserialize
-from ivif_core.sync.pairing import Source
+from ivif_core.types import Source
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from ivif_core.errors import InputError
 from ivif_core.offline.bags.images import find_topics, stamp_of
 from ivif_core.offline.bags.recording import Recording
 from ivif_core.offline.bags.storage_file import IMAGE_TYPES, deserialize
-from ivif_core.sync.pairing import Pair, Pairing, Source
+from ivif_core.sync.pairing import Pair, Pairing
+from ivif_core.types import Source
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection

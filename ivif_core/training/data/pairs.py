@@ -12,10 +12,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ivif_core.errors import InputError
+from ivif_core.fusion import prepare
 from ivif_core.imaging import colour
 from ivif_core.imaging.files import find_images, pair_by_stem, read_infrared, read_visible
-from ivif_core.registration.base import Registration, Resize, onto_visible
-from ivif_core.thermal.scaling import PercentileScaling, ThermalScaling, to_intensity
+from ivif_core.registration.base import Registration, Resize
+from ivif_core.thermal.scaling import PercentileScaling, ThermalScaling
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,13 @@ class FolderPairs(Sequence[Pair]):
             raise InputError(f"{folder}: no usable pair; left out: " + "; ".join(self.skipped[:5]))
 
     def _read(self, name: str, infrared: Path, visible: Path, teacher: Path | None) -> Pair:
-        visible_y = colour.luminance(read_visible(visible))
-        intensity = to_intensity(read_infrared(infrared), self._scaling)
-        registered = onto_visible(self._registration, intensity, visible_y)
+        pair = prepare(read_infrared(infrared), read_visible(visible), self._scaling, self._registration)
         teacher_y = None
         if teacher is not None:
             teacher_y = colour.luminance(read_visible(teacher))
-            if teacher_y.shape != visible_y.shape:
-                raise InputError(f"{teacher}: {teacher_y.shape}, but its visible image is {visible_y.shape}")
-        return Pair(name, registered, visible_y, teacher_y)
+            if teacher_y.shape != pair.visible_y.shape:
+                raise InputError(f"{teacher}: {teacher_y.shape}, but its visible image is {pair.visible_y.shape}")
+        return Pair(name, pair.registered, pair.visible_y, teacher_y)
 
     def __len__(self) -> int:
         return len(self._pairs)

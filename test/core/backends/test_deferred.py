@@ -20,7 +20,7 @@ from ivif_core.fusion import Fuser
 from test.core.backends.test_backends import noise, write_model
 from test.standins import install
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 RELEASE = "10.3"
 
 

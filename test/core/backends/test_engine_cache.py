@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ivif_core.backends.engine_cache import BuildCancelled, EngineCache, default_folder, key_of
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 from ivif_core.errors import ConfigError
 
 KEY = key_of({"model": "a"})
 ENGINE = bytes(range(256)) * 40
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 BUILDER = """

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ivif_core.benchmarks.bag_throughput import BagBench, StageTimes
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 from test.core.recorded_bag import INFRARED, VISIBLE, frames, record
 
 

@@ -21,8 +21,8 @@ from ivif_core.benchmarks.latency import (
     run_cases,
     sample_pair,
 )
-from ivif_core.cli import main
 from ivif_core.cli.commands.bench import verdict
+from ivif_core.cli.main import main
 from ivif_core.errors import ModelError
 from ivif_core.models import resolve_model
 

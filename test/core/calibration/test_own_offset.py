@@ -98,7 +98,7 @@ def test_the_view_shrinks_towards_the_middle(shared, light):
 
 
 def main() -> None:
-    data = Path(os.environ.get("IVIF_SHARED", Path(__file__).resolve().parents[3] / "shared")) / "data"
+    data = Path(os.environ.get("IVIF_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "data"
     infrared, visible = hand()
     by_hand = {"points": len(infrared), "apart px": round(float(np.median(np.hypot(*(visible - infrared).T))), 2)}
     after = {"apart after OWN px": round(float(np.median(residuals(OWN, infrared, visible))), 2)}

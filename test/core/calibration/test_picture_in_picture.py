@@ -82,7 +82,7 @@ def test_frames_of_a_moving_hand_are_refused(shared, name):
 
 
 def main() -> None:
-    folder = Path(os.environ.get("IVIF_SHARED", Path(__file__).resolve().parents[3] / "shared")) / "data" / "flir_raw16"
+    folder = Path(os.environ.get("IVIF_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "data" / "flir_raw16"
     for name in (*HAND, *BLURRED):
         print(json.dumps({"frame": name, **registered(folder, name)}), flush=True)
 

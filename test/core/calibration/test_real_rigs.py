@@ -124,7 +124,7 @@ def test_known_warps_of_registered_pairs(shared, light):
 
 
 def main() -> None:
-    data = Path(os.environ.get("IVIF_SHARED", Path(__file__).resolve().parents[3] / "shared")) / "data"
+    data = Path(os.environ.get("IVIF_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "data"
     for name in HAND["pairs"]:
         print(json.dumps({"pair": name, "median before, after": against_hand(data / "metu_misaligned", name)}))
     for name, pairs_of in (("roadscene", street), ("msrs_dev", msrs)):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 
 
 def test_figures_of_both_sizes(capsys):

@@ -9,7 +9,7 @@ import yaml
 
 from ivif_core.calibration.fitting import transform
 from ivif_core.calibration.picture_in_picture import picture_in_picture
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 from ivif_core.registration.file import load_registration
 
 MATRIX = np.array([[1.5, -0.04, 60], [0.04, 1.5, 20], [0, 0, 1.0]])

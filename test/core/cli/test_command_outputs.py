@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 from ivif_core.files.outputs import MARK
 from test.core.files.full_disk import COMMAND, full_disk
 from test.core.recorded_bag import INFRARED, VISIBLE, frames, read_all, record
@@ -141,7 +141,7 @@ def test_a_bag_of_ours_is_replaced_and_one_with_notes_in_it_is_not(here, capsys)
 FULL = """
 import json, resource, shutil, sys
 from pathlib import Path
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 
 def remove():
     shutil.rmtree(output) if output.is_dir() else output.unlink(missing_ok=True)

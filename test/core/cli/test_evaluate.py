@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 from ivif_core.evaluation.metrics import METRICS
 
 

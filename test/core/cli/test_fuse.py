@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 from ivif_core.imaging import colour
 from ivif_core.registration.base import Homography
 from ivif_core.registration.file import save_homography

@@ -4,7 +4,7 @@ import numpy as np
 
 from ivif_core import __version__, backends
 from ivif_core.backends.onnxruntime import OnnxRuntimeBackend
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 
 
 def test_info_says_what_runs_here(brighter_model, capsys):

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ivif_core.backends import EngineOptions
 from ivif_core.backends.tensorrt.backend import TensorRtBackend
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 from ivif_core.errors import ConfigError, ModelError
 from ivif_core.evaluation.variant_check import Parity, compare
 from ivif_core.fusion import Fuser

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 from ivif_core.errors import InputError
 from ivif_core.fusion import Fuser
 from ivif_core.imaging.files import pair_by_stem, read_infrared, read_visible
@@ -198,7 +198,7 @@ def test_an_interruption_leaves_neither_output_nor_threads(tmp_path, parameters)
 def test_the_command_and_its_exit_statuses(tmp_path, capsys):
     record(tmp_path / "in", frames(COUNT))
     topics = ["--infrared", INFRARED, "--visible", VISIBLE]
-    shipped = str(Path(__file__).parents[2] / "config" / "fusion.yaml")
+    shipped = str(Path(__file__).parents[3] / "config" / "fusion.yaml")
     options = ["--params", shipped, "--vividness", "1"]
     assert main(["bag", str(tmp_path / "in"), str(tmp_path / "out"), *topics, *options]) == 0
     assert f"{COUNT} pairs fused" in capsys.readouterr().out

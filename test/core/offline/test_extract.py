@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 from ivif_core.errors import InputError
 from ivif_core.files.outputs import MARK
 from ivif_core.fusion import Fuser
@@ -41,8 +40,7 @@ def test_extracted_pairs_are_what_the_fuser_sees(tmp_path):
     extract(tmp_path / "bag", tmp_path / "pairs", **TOPICS)
     with Fuser(scaling=make_scaling()) as fuser:
         for (counts, _), visible, pair in zip(recorded, decoded, FolderPairs(tmp_path / "pairs"), strict=True):
-            intensity = fuser.intensity(counts)
-            assert np.array_equal(fuser.register(intensity, cv2.cvtColor(visible, cv2.COLOR_BGR2GRAY)), pair.infrared)
+            assert np.array_equal(fuser.prepare(counts, visible).registered, pair.infrared)
 
 
 def test_slop_offset_and_every(tmp_path):

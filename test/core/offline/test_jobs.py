@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 from ivif_core.errors import InputError
 from ivif_core.files.outputs import MARK
 from ivif_core.imaging.files import find_images

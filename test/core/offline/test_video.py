@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 from ivif_core.errors import InputError
 from ivif_core.fusion import Fuser
 from ivif_core.offline.video import VideoResult, fuse_video

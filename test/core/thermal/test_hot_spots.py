@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ivif_core.errors import ConfigError
-from ivif_core.registration.base import Homography
-from ivif_core.thermal.hot_spots import HotSpots, draw_outline, mask_onto_visible
+from ivif_core.registration.base import Homography, mask_onto_visible
+from ivif_core.thermal.hot_spots import HotSpots, draw_outline
 from ivif_core.thermal.radiometry import LinearRadiometry
 
 

@@ -227,7 +227,9 @@ def test_to_intensity(rng):
     assert to_intensity(eight[:, :, None], scaling).base is not None
     np.testing.assert_array_equal(to_intensity(eight, scaling), eight)
     np.testing.assert_array_equal(to_intensity(eight.astype(np.uint16) * 257, scaling), eight)
-    np.testing.assert_array_equal(to_intensity(eight / np.float32(255), scaling), eight)
-    for wrong in (np.array([[1.5]]), np.array([[np.nan]]), np.zeros((2, 2), np.int32), np.zeros((2, 2), bool)):
+    for kind in (np.int32, np.float32, np.float64):
+        np.testing.assert_array_equal(to_intensity(eight.astype(kind) * 257, scaling), eight)
+    np.testing.assert_array_equal(to_intensity(np.dstack([eight] * 3), scaling), eight)
+    for wrong in (np.zeros((2, 2), bool), np.zeros((2, 2, 2), np.uint8), np.zeros((2, 2, 3), np.uint16), [[1]]):
         with pytest.raises(InputError, match="infrared"):
             to_intensity(wrong, scaling)

@@ -21,7 +21,7 @@ from test.standins import install
 from test.standins.tensorrt_module import RELEASES
 from test.standins.tensorrt_release import NAMES
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+REPOSITORY = Path(__file__).resolve().parents[4]
 MODULES = ("engine_cache", "cuda", "tensorrt_builder", "tensorrt_backend")  # in the order of their imports
 
 

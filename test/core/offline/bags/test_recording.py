@@ -8,7 +8,7 @@ import yaml
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 from ivif_core.errors import InputError
 from ivif_core.offline.bags.images import read_bag_images
 from ivif_core.offline.bags.recording import BrokenBag, open_recording
