@@ -167,7 +167,7 @@ def test_four_nodes_that_start_together_build_once(tmp_path, monkeypatch) -> Non
 
 
 def test_command_builds_once_and_prints_its_plan(rig) -> None:
-    ivif = [sys.executable, "-c", "import sys; from ivif_core.cli import main; sys.exit(main(sys.argv[1:]))"]
+    ivif = [sys.executable, "-c", "import sys; from ivif_core.cli.main import main; sys.exit(main(sys.argv[1:]))"]
     options = [rig.model, "--cache", str(rig.cache), "--max", "1280x720"]
 
     def run(*arguments: str) -> str:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-COMMAND = "import sys; from ivif_core.cli import main; sys.exit(main(sys.argv[1:]))"
+COMMAND = "import sys; from ivif_core.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
 
 def full_disk(code: str, room: int, folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:

@@ -19,7 +19,7 @@ from test.core.offline.worker_killer import kill_a_busy_worker
 from test.core.recorded_bag import INFRARED, TOPICS, VISIBLE, frames, read_all, record
 
 FEW = 3
-COMMAND = "import sys; from ivif_core.cli import main; sys.exit(main(sys.argv[1:]))"
+COMMAND = "import sys; from ivif_core.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
 
 def make_folder(path: Path, count: int = FEW) -> Path:
