@@ -20,6 +20,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from ivif_core.errors import ConfigError, InputError, IvifError, one_line
+from ivif_core.settings import Settings, reads_files
 from ivif_core.sync.camera_monitor import fingerprint
 from ivif_core.sync.dropout_policy import Job, Supervisor
 from ivif_core.sync.stamp_check import StampCheck
@@ -31,7 +32,6 @@ from ivif_ros.diagnostics import qos_problems, report
 from ivif_ros.guard import Guard, description, guarded, spin
 from ivif_ros.inputs import subscribe
 from ivif_ros.outputs import Outputs
-from ivif_ros.parameters import Settings
 from ivif_ros.pipeline import Pipeline
 from ivif_ros.stamps import stamp_message, take_stamp
 from ivif_ros.statistics import Fused, Statistics
@@ -261,13 +261,19 @@ class FusionNode(LifecycleNode):
 
     # Parameters and diagnostics
 
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        reason = parameters.refusal(self, parameter_list)
+        if reason:
+            return SetParametersResult(successful=False, reason=reason)
+        return super().set_parameters_atomically(parameter_list)
+
     @guarded("parameter change", _refusal)
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         old = self._settings
-        change = partial(old.with_changes, changes, only_live=self._pipeline is not None)
+        change = partial(old.with_changes, parameters.values_of(changes), only_live=self._pipeline is not None)
         try:
-            reads_files = any(parameters.reads_files(parameter.name) for parameter in changes)
-            settings = self._read_files(change) if reads_files else change()
+            from_files = any(reads_files(parameter.name) for parameter in changes)
+            settings = self._read_files(change) if from_files else change()
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=one_line(error))
         if self._worker is not None:

@@ -15,12 +15,12 @@ from ivif_core.fusion import Fuser, Prepared
 from ivif_core.registration.base import mask_onto_visible
 from ivif_core.registration.camera_info import CameraInfos
 from ivif_core.registration.drift import DriftWatch
+from ivif_core.settings import Settings
 from ivif_core.thermal.byte_order import looks_swapped
 from ivif_core.thermal.hot_spots import draw_outline
 from ivif_core.types import Source
 from ivif_ros.conversion import infrared_pixels, visible_pixels
 from ivif_ros.depth_input import DepthInput
-from ivif_ros.parameters import Settings
 
 BYTE_ORDER_INTERVAL = 30
 """Every so many thermal frames the byte order is checked."""

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from ivif_core.node_parameters import NodeParameters
 
 from ivif_core.errors import ConfigError
-from ivif_core.node_parameters import NodeParameters
 from ivif_core.registration.base import Unregistered
 from ivif_core.sync.nearest import NearestPairing
 

@@ -13,9 +13,9 @@ from ivif_core.cli.commands.bag import add_parameter_arguments, read_parameters
 from ivif_core.errors import InputError
 from ivif_core.files.outputs import check_apart, check_file, only_run
 from ivif_core.files.writing import check_name, make_folder, sweep
-from ivif_core.node_parameters import NodeParameters
 from ivif_core.offline.jobs import DONE, FAILED, PARTIAL, Job, Manifest, find_sources, is_bag, name_targets
 from ivif_core.offline.ray_runner import ray_cluster, run_jobs
+from ivif_core.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,8 +49,7 @@ def run(args: argparse.Namespace) -> int:
     manifest_path = args.manifest or output / "manifest.jsonl"
     parameters = read_parameters(args)
     _check_outputs(args.lists, sources, [args.params, *parameters.files()], output, manifest_path)
-    parameters.make_pairing()
-    parameters.make_fuser().close()  # what is wrong with the parameters is said once, not a thousand times
+    parameters.fuser().close()  # what is wrong with the parameters is said once, not a thousand times
     make_folder(output)
     with only_run(output):
         sweep(output)
@@ -78,12 +77,12 @@ def _run_jobs(
     args: argparse.Namespace,
     sources: list[Path],
     topics: dict[str, str],
-    parameters: NodeParameters,
+    parameters: Settings,
     output: Path,
     manifest: Manifest,
 ) -> int:
     jobs = [
-        Job(str(source.resolve()), str(target), topics, dict(parameters.values), args.keep_all)
+        Job(str(source.resolve()), str(target), topics, parameters.not_default(), args.keep_all)
         for source, target in zip(sources, name_targets(sources, output), strict=True)
     ]
     counts: Counter[str] = Counter()

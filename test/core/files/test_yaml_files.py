@@ -10,10 +10,10 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ivif_core.node_parameters import NodeParameters
 
 from ivif_core.errors import ConfigError
 from ivif_core.files.yaml_files import DEEPEST, LONGEST, MOST_BYTES, MOST_VALUES, load_yaml, read_yaml
-from ivif_core.node_parameters import NodeParameters
 from ivif_core.registration.file import load_registration
 
 CAMERA = (

@@ -7,13 +7,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from ivif_core.node_parameters import NodeParameters
 
 from ivif_core.cli.main import main
 from ivif_core.errors import InputError
 from ivif_core.fusion import Fuser
 from ivif_core.imaging.files import pair_by_stem, read_infrared, read_visible
 from ivif_core.imaging.messages import to_visible
-from ivif_core.node_parameters import NodeParameters
 from ivif_core.offline.bag import FUSED_TOPIC, fuse_bag
 from ivif_core.offline.bags.images import read_bag_images
 from test.core.recorded_bag import (
