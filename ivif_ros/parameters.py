@@ -45,12 +45,12 @@ def declare(node: Node) -> Settings:
     return settings
 
 
-def values_of(parameters: Iterable[RosParameter]) -> dict[str, Any]:
+def values_of(parameters: Iterable[RosParameter[Any]]) -> dict[str, Any]:
     """Name -> value, as `Settings` takes them."""
     return {parameter.name: parameter.value for parameter in parameters}
 
 
-def refusal(node: Node, parameters: Iterable[RosParameter]) -> str:
+def refusal(node: Node, parameters: Iterable[RosParameter[Any]]) -> str:
     """Why these may not be set, in the words of the table; empty: they may, as far as one by one can tell.
 
     For `set_parameters_atomically`, which every service goes through: rclpy would say only that a name is not declared.

@@ -104,7 +104,7 @@ def _bounded_events(text: str, name: str, most_values: int, longest: int) -> lis
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor in (anchor for anchor, _ in open_nodes):
                 raise ConfigError(f"{name}: the alias *{one_line(event.anchor, 40)} stands within what it stands for")
-            values += sizes.get(event.anchor, 1)
+            values += sizes.get(event.anchor or "", 1)
         if values > most_values or len(open_nodes) > DEEPEST:
             raise ConfigError(f"{name}: expected at most {most_values} values, nested {DEEPEST} deep at most")
     return events

@@ -48,7 +48,7 @@ class Parameter:
             if numbers is None or None in numbers:
                 raise ConfigError(f"{name}: expected a list of finite numbers, got {shown(value)}")
             return numbers
-        read = _finite(value) if kind is float else value
+        read: Any = _finite(value) if kind is float else value
         if type(read) is not kind:
             raise ConfigError(f"{name}: expected {_KINDS[kind]}, got {shown(value)}")
         if self.range and not self.range[0] <= read <= self.range[1]:

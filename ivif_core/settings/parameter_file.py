@@ -1,8 +1,8 @@
 """ROS parameter files, read as rcl reads them (rcl_yaml_param_parser), which is not how YAML libraries do.
 
-A section counts for a node whose full name its pattern matches: `/*` stands for one name, `/**` for any number of them,
-none included. Sections count in the order in which their names first appear, so a later one wins. Words become values by
-rcl's own rules: `on` is a bool, `1e3` a number, `1_000` text.
+A section counts for a node whose full name its pattern matches: `/*` stands for one name, `/**` for any number of
+them, none included. Sections count in the order in which their names first appear, so a later one wins. Words become
+values by rcl's own rules: `on` is a bool, `1e3` a number, `1_000` text.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ class _Sections:
         return event.value if quoted else _plain_value(event.value)
 
     def _refuse(self, event: yaml.Event, why: str) -> NoReturn:
-        raise ConfigError(f"{one_line(self._path)}: line {event.start_mark.line + 1}: {why}")
+        line = f"line {event.start_mark.line + 1}: " if event.start_mark else ""
+        raise ConfigError(f"{one_line(self._path)}: {line}{why}")
 
 
 def _plain_value(text: str) -> bool | int | float | str:

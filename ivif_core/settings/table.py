@@ -98,7 +98,7 @@ PARAMETERS = (
     Parameter(
         "hot_spots.mode",
         "off",
-        "celsius: pixels over hot_spots.celsius, needs radiometry; percent: the hottest hot_spots.percent of the frame.",
+        "off; celsius: pixels over hot_spots.celsius, needs radiometry; percent: the hottest hot_spots.percent.",
         choices=("off", "celsius", "percent"),
     ),
     Parameter("hot_spots.celsius", 60.0, "celsius: the limit, °C."),
@@ -166,8 +166,8 @@ PARAMETERS = (
 BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 
 GROUPS = {
-    "engine": "TensorRT only: what the engine is built for, and the folder that keeps it. It is built at the first start, "
-    "which takes seconds to minutes; until then the node fuses on the CPU.",
+    "engine": "TensorRT only: what the engine is built for, and the folder that keeps it. It is built at the first "
+    "start, which takes seconds to minutes; until then the node fuses on the CPU.",
     "thermal_scaling": "How 16-bit or float thermal becomes intensity. 8-bit thermal is taken as it is.",
     "radiometry": "What thermal values mean. A fixed range and hot spots are then in °C.",
     "hot_spots": "Outline of hot pixels, and their mask on the RGB grid as ivif/hotspots.",

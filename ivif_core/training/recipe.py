@@ -158,7 +158,7 @@ def load_recipe(kind: type[RecipeT], path: str | Path, overrides: Sequence[str] 
 
 def to_dict(recipe: Any) -> dict[str, Any]:
     """A recipe as plain values, ready for YAML and for checkpoints."""
-    return _plain(dataclasses.asdict(recipe))
+    return {key: _plain(value) for key, value in dataclasses.asdict(recipe).items()}
 
 
 def from_dict(kind: type[RecipeT], values: dict[str, Any], source: str) -> RecipeT:

@@ -156,7 +156,7 @@ def test_a_file_that_takes_too_long_is_refused_while_pairs_are_fused(graph, monk
     rig = Rig(graph)
     rig.fusion._read_files._seconds = 0.05
     hanging = fusion_node.threading.Event()
-    monkeypatch.setattr("ivif_ros.parameters.make_registration", lambda *_, **__: hanging.wait(20))
+    monkeypatch.setattr("ivif_core.settings.settings.make_registration", lambda *_, **__: hanging.wait(20))
     result = rig.set(registration__mode="none")[0]
     assert not result.successful and "not read within" in result.reason
     assert "earlier file" in rig.set(registration__mode="none")[0].reason
