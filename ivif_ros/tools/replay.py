@@ -117,7 +117,9 @@ def play(cameras: Cameras, laps: Iterable[Iterable[Shown]], stopped: threading.E
 
 def make_laps(arguments: argparse.Namespace, stopped: threading.Event) -> Iterator[Iterable[Shown]]:
     """Laps without end. A folder or the scene is converted once and kept; a bag is read anew."""
-    source, rate, most = arguments.source, arguments.rate, arguments.settings.maximum_megapixels
+    source, rate = arguments.source, arguments.rate
+    given = read_parameter_file(arguments.params) if arguments.params else {}
+    most = Settings.from_values(given).maximum_megapixels
     if source is not None and not (source / "infrared").is_dir():
         topics = (arguments.infrared_topic, arguments.visible_topic)
         while True:
@@ -197,11 +199,6 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv if argv is None else argv
     arguments = parse_arguments(remove_ros_args(argv)[1:])
-    try:
-        arguments.settings = Settings.from_values(read_parameter_file(arguments.params) if arguments.params else None)
-    except IvifError as error:
-        print(f"replay: {error}", file=sys.stderr)
-        return 2
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())

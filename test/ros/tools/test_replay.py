@@ -12,7 +12,7 @@ import pytest
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 
-from ivif_core.errors import InputError
+from ivif_core.errors import InputError, IvifError
 from ivif_core.imaging.messages import decode_image
 from ivif_ros.tools import replay
 from ivif_ros.tools.frames import to_counts
@@ -227,6 +227,16 @@ def test_nonsense_is_refused_with_the_reason(folder, bag, arguments, said):
         for _ in next(replay.make_laps(parsed, threading.Event())):
             pass
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("source", ["{folder}", "{bag}"])
+def test_images_that_the_parameter_file_calls_too_large_are_refused(folder, bag, tmp_path, source):
+    path = tmp_path / "fusion.yaml"
+    words = [source.format(folder=folder, bag=bag), "--params", str(path)]
+    for value, said in ((0.01, "0.01 megapixels"), (0, "maximum_megapixels: 0.0 is outside")):
+        path.write_text(f"/**: {{ros__parameters: {{maximum_megapixels: {value}}}}}")
+        with pytest.raises(IvifError, match=said):
+            list(next(replay.make_laps(replay.parse_arguments(words), threading.Event())))
 
 
 @pytest.mark.parametrize(
