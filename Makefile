@@ -39,7 +39,7 @@ test-robot: $(ROBOT)/test.stamp
 	$(ROBOT)/bin/python -m pytest $(ROBOT_TESTS)
 
 docs: $(DOCS)/stamp
-	$(DOCS)/bin/mkdocs build --strict --quiet --site-dir out/site
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --site-dir out/site  # --quiet would hush what strict ends on
 
 package: $(DOCS)/stamp
 	rm -rf dist
@@ -84,7 +84,7 @@ $(DOCS)/bin/python:
 	$(PYTHON) -m venv $(@D)/..
 
 $(DOCS)/stamp: $(PACKAGING) | $(DOCS)/bin/python
-	$(DOCS)/bin/python -m pip install $(PIP_FLAGS) --editable ".[docs]"
+	$(DOCS)/bin/python -m pip install $(PIP_FLAGS) --editable ".[docs]" build twine
 	touch $@
 
 clean:

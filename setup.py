@@ -29,12 +29,13 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",  # not requires-python: colcon reads these values back as literals, and that one is none
-    packages=find_packages(include=["ivif_ros", "ivif_ros.*", "ivif_core", "ivif_core.*", "training", "training.*"]),
+    packages=[*find_packages(include=["ivif_ros*", "ivif_core*", "training*"]), "training.recipes"],
     package_data={
         "ivif_core.calibration": ["*.html"],
         "ivif_core.report": ["page.*"],
         "ivif_core.models": ["*.onnx", "*.md"],
-        "training": ["recipes/*", "*.md"],
+        "training": ["*.md"],
+        "training.recipes": ["*"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
