@@ -15,17 +15,15 @@ JAZZY := .venv-jazzy
 ROBOT := .venv-robot
 DOCS := .venv-docs
 PIP_FLAGS := --quiet --disable-pip-version-check
-TORCH_TESTS := test/training test/core/data test/core/losses test/core/networks test/core/test_torch_backend.py
-ROBOT_TESTS := test/ros $(wildcard test/core/test_image_message.py test/core/test_colour.py test/core/test_byte_order.py \
-	test/core/test_thermal.py test/core/test_pixel_repair.py test/core/test_local_contrast.py test/core/test_radiometry.py \
-	test/core/test_hot_spots.py test/core/test_registration.py test/core/test_pinhole.py test/core/test_fusion.py \
-	test/core/test_bag_fusion.py test/core/test_bag_images.py test/core/test_image_files.py)
+TORCH_TESTS := test/training test/core/backends/test_torch.py
+ROBOT_TESTS := test/ros test/core/imaging test/core/thermal test/core/registration test/core/sync \
+	test/core/offline/bags test/core/offline/test_bag.py test/core/test_fusion.py
 PACKAGING := setup.py setup.cfg pyproject.toml package.xml
 
 .PHONY: demo test test-jazzy test-robot lint docs package clean
 
 demo: $(VENV)/demo.stamp
-	$(VENV)/bin/python -m ivif_ros.demo $(if $(DATA),"$(DATA)") --seconds $(SECONDS_OF_DEMO) --output out
+	$(VENV)/bin/python -m ivif_ros.tools.demo $(if $(DATA),"$(DATA)") --seconds $(SECONDS_OF_DEMO) --output out
 
 # In two processes: the robot's side in one that never loads torch, then all that needs torch.
 test: $(VENV)/test.stamp

@@ -29,25 +29,24 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",  # not requires-python: colcon reads these values back as literals, and that one is none
-    packages=[*find_packages(include=["ivif_ros*", "ivif_core*", "training*"]), "training.recipes"],
+    packages=find_packages(include=["ivif_ros", "ivif_ros.*", "ivif_core", "ivif_core.*"]),
     package_data={
         "ivif_core.calibration": ["*.html"],
-        "ivif_core.report": ["page.*"],
+        "ivif_core.evaluation.report": ["page.*"],
         "ivif_core.models": ["*.onnx", "*.md"],
-        "training": ["*.md"],
-        "training.recipes": ["*"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
         (f"share/{PACKAGE}/launch", [str(path) for path in Path("launch").glob("*.launch.py")]),
         (f"share/{PACKAGE}/config", [str(path) for path in Path("config").glob("*")]),
+        (f"share/{PACKAGE}/recipes", [str(path) for path in Path("training/recipes").glob("*")]),
     ],
     entry_points={
         "console_scripts": [
-            "ivif = ivif_core.cli:main",
+            "ivif = ivif_core.cli.main:main",
             "fusion_node = ivif_ros.fusion_node:main",
-            "replay = ivif_ros.replay:main",
+            "replay = ivif_ros.tools.replay:main",
         ],
     },
     zip_safe=False,

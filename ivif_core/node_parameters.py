@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ivif_core.errors import ConfigError
+from ivif_core.errors import ConfigError, one_line, shown
+from ivif_core.files.yaml_files import read_yaml
 from ivif_core.fusion import DEFAULT_VIVIDNESS, Fuser
-from ivif_core.nearest_pairing import NearestPairing
-from ivif_core.pairing import ApproximatePairing, Pairing
-from ivif_core.radiometry import make_radiometry
-from ivif_core.registration import Registration
-from ivif_core.registration_file import make_registration, read_yaml
-from ivif_core.thermal import ThermalChain, make_scaling
+from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
+from ivif_core.registration.base import Registration
+from ivif_core.registration.file import make_registration
+from ivif_core.sync.nearest import NearestPairing
+from ivif_core.sync.pairing import ApproximatePairing, Pairing
+from ivif_core.thermal.radiometry import make_radiometry
+from ivif_core.thermal.scaling import ThermalChain, make_scaling
 
 NODE_NAME = "ivif_fusion"
 _LIVE_ONLY = {"registration.check_drift", "registration.depth"}
@@ -55,6 +58,22 @@ class NodeParameters:
         """These with some replaced; None leaves one as it is."""
         return NodeParameters({**self.values, **{k: v for k, v in values.items() if v is not None}})
 
+    def files(self) -> list[Path]:
+        """Files that the parameters name."""
+        return [Path(str(self.values[name])) for name in ("model", "registration.file") if self.values.get(name)]
+
+    @property
+    def maximum_megapixels(self) -> float:
+        """Largest image, million pixels.
+
+        Raises:
+            ConfigError: it is no number in [0.01, 1000].
+        """
+        value = self._number("maximum_megapixels", MAXIMUM_MEGAPIXELS)
+        if not 0.01 <= value <= 1000:
+            raise ConfigError(f"maximum_megapixels: expected a number in [0.01, 1000], got {value:g}")
+        return value
+
     def make_pairing(self) -> Pairing:
         """The pairing that the node would use.
 
@@ -63,11 +82,11 @@ class NodeParameters:
         """
         kind = self.values.get("pairing", "approximate")
         slop, offset = self._number("slop", 0.05), self._number("thermal_time_offset", 0.0)
-        queue_size = int(self._number("queue_size", 10))
+        queue_size = self._whole("queue_size", 10)
         if kind == "nearest":
             return NearestPairing(slop, queue_size, offset, self._number("hold_thermal", 0.0))
         if kind != "approximate":
-            raise ConfigError(f"pairing: expected approximate or nearest, got {kind!r}")
+            raise ConfigError(f"pairing: expected approximate or nearest, got {shown(kind)}")
         return ApproximatePairing(slop, queue_size, offset)
 
     def make_scaling(self) -> ThermalChain:
@@ -106,19 +125,34 @@ class NodeParameters:
         if not 0 <= vividness <= 1:
             raise ConfigError(f"vividness: expected a number in [0, 1], got {vividness:g}")
         return Fuser(
-            self.values.get("model") or None,
-            self.values.get("backend", "auto"),
+            self._text("model", "") or None,
+            self._text("backend", "auto"),
             vividness=vividness,
             scaling=self.make_scaling(),
             registration=self.make_registration(),
-            threads=int(self._number("threads", 0)) or None,
+            threads=self._whole("threads", 0) or None,
         )
 
     def _number(self, name: str, default: float) -> float:
         value = self.values.get(name, default)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ConfigError(f"{name}: expected a number, got {value!r}")
-        return value
+        try:
+            if not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value):
+                return value
+        except OverflowError:  # an integer that no float holds
+            pass
+        raise ConfigError(f"{name}: expected a finite number, got {shown(value)}")
+
+    def _whole(self, name: str, default: int) -> int:
+        value = self._number(name, default)
+        if value % 1:
+            raise ConfigError(f"{name}: expected a whole number, got {shown(value)}")
+        return int(value)
+
+    def _text(self, name: str, default: str) -> str:
+        value = self.values.get(name, default)
+        if value is not None and not isinstance(value, (str, Path)):
+            raise ConfigError(f"{name}: expected text, got {shown(value)}")
+        return value or default
 
     def _group(self, prefix: str) -> dict[str, Any]:
         return {
@@ -131,8 +165,10 @@ class NodeParameters:
 def _checked(what: str, make: Any) -> Any:
     try:
         return make()
-    except TypeError as error:  # an unknown name, or text for a number
-        raise ConfigError(f"{what}: {error}") from error
+    except ConfigError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:  # an unknown name, text or a huge number for a number
+        raise ConfigError(f"{what}: {one_line(error)}") from error
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

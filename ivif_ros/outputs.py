@@ -11,7 +11,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header, String
 
-from ivif_core.image_message import fill_image
+from ivif_core.imaging.messages import fill_image
 from ivif_ros.pipeline import FusedFrame
 
 
@@ -65,9 +65,10 @@ class Outputs:
         elif encoding == "rgb8":
             fused = cv2.cvtColor(fused, cv2.COLOR_BGR2RGB)
         self._fused.publish(_image(fused, encoding, header))
-        if self.camera_info is not None:
-            self.camera_info.header = header
-            self._camera_info.publish(self.camera_info)
+        info = self.camera_info  # the thread that receives may replace it meanwhile
+        if info is not None:
+            info.header = header
+            self._camera_info.publish(info)
         if self._compressed.get_subscription_count():
             jpeg = cv2.imencode(".jpg", frame.fused, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])[1]
             self._compressed.publish(CompressedImage(header=header, format="jpeg", data=jpeg.tobytes()))

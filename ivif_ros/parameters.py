@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,17 @@ from rclpy.parameter import Parameter as RosParameter
 
 from ivif_core import backends
 from ivif_core.backends import EngineOptions, engine_options
-from ivif_core.camera_infos import CameraInfos
-from ivif_core.errors import ConfigError
+from ivif_core.errors import ConfigError, shown
 from ivif_core.fusion import DEFAULT_VIVIDNESS
-from ivif_core.hot_spots import HotSpots
-from ivif_core.pinhole import Pinhole
-from ivif_core.radiometry import KINDS, Radiometry, make_radiometry
-from ivif_core.registration import Registration
-from ivif_core.registration_file import MODES, make_registration
-from ivif_core.supervision import POLICIES
-from ivif_core.thermal import ThermalChain, make_scaling
+from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
+from ivif_core.registration.base import Registration
+from ivif_core.registration.camera_info import CameraInfos
+from ivif_core.registration.file import MODES, make_registration
+from ivif_core.registration.pinhole import Pinhole
+from ivif_core.sync.dropout_policy import POLICIES
+from ivif_core.thermal.hot_spots import HotSpots
+from ivif_core.thermal.radiometry import KINDS, Radiometry, make_radiometry
+from ivif_core.thermal.scaling import ThermalChain, make_scaling
 
 IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 
@@ -47,16 +48,16 @@ class Parameter:
         kind = type(self.default)
         if kind is list:
             if not hasattr(value, "__len__") or isinstance(value, str) or not all(_is_number(v) for v in value):
-                raise ConfigError(f"{self.name}: expected a list of numbers, got {value!r}")
+                raise ConfigError(f"{self.name}: expected a list of numbers, got {shown(value)}")
             return [float(v) for v in value]
         if kind is float and _is_number(value):
             value = float(value)
         if type(value) is not kind:
-            raise ConfigError(f"{self.name}: expected {kind.__name__}, got {value!r}")
+            raise ConfigError(f"{self.name}: expected {kind.__name__}, got {shown(value)}")
         if self.range and not self.range[0] <= value <= self.range[1]:
             raise ConfigError(f"{self.name}: {value:g} is outside [{self.range[0]:g}, {self.range[1]:g}]")
         if self.choices and value not in self.choices:
-            raise ConfigError(f"{self.name}: {value!r} is not one of {', '.join(self.choices)}")
+            raise ConfigError(f"{self.name}: {shown(value)} is not one of {', '.join(self.choices)}")
         return value
 
     def descriptor(self) -> ParameterDescriptor:
@@ -95,6 +96,12 @@ PARAMETERS = (
     Parameter("engine.maximum_height", 2160, "TensorRT: highest RGB image.", (32, 16384), live=False),
     Parameter("engine.cache", "", "TensorRT: folder of built engines; empty: ~/.cache/ivif/engines.", live=False),
     Parameter("vividness", DEFAULT_VIVIDNESS, "0: faithful to both sources … 1: the language-driven look.", (0.0, 1.0)),
+    Parameter(
+        "maximum_megapixels",
+        MAXIMUM_MEGAPIXELS,
+        "Largest image of either camera, million pixels; a larger one is dropped before it is decoded.",
+        (0.01, 1000.0),
+    ),
     Parameter(
         "pairing",
         "approximate",
@@ -196,20 +203,28 @@ _BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 
 @dataclass(frozen=True)
 class Settings:
-    """Values of all parameters, checked one by one and against one another."""
+    """Values of all parameters, checked one by one and against one another.
+
+    Attributes:
+        registration: made once from the values, since that may read a file; the frames of one stream share it.
+    """
 
     values: Mapping[str, Any]
+    registration: Registration = field(compare=False)
 
     @classmethod
-    def from_values(cls, values: Mapping[str, Any]) -> Settings:
+    def from_values(cls, values: Mapping[str, Any], registration: Registration | None = None) -> Settings:
         """Defaults with `values` over them.
+
+        Args:
+            registration: what the values of `registration.*` were made into before; None: make it (reads files).
 
         Raises:
             ConfigError: a value is of a wrong type or out of range, or two do not fit.
         """
-        settings = cls({p.name: p.read(values.get(p.name, p.default)) for p in PARAMETERS})
+        values = {p.name: p.read(values.get(p.name, p.default)) for p in PARAMETERS}
+        settings = cls(values, registration or _registration(values))
         settings.scaling()
-        settings.registration()
         settings.hot_spots()
         return settings
 
@@ -245,17 +260,6 @@ class Settings:
             cache=Path(self["engine.cache"]) if self["engine.cache"] else None,
         )
 
-    def registration(self) -> Registration:
-        """The registration that these settings ask for."""
-        mode = self["registration.mode"]
-        registration = make_registration(mode, **self._group("registration", "mode", "check_drift", "depth"))
-        if self["registration.depth"] and not isinstance(registration, (CameraInfos, Pinhole)):
-            raise ConfigError(
-                f"registration.depth: mode {mode} has no use for depth; "
-                "expected camera_info, or file with a file of model pinhole"
-            )
-        return registration
-
     def changed(self, other: Settings) -> set[str]:
         """Names whose values differ."""
         return {name for name, value in self.values.items() if value != other.values[name]}
@@ -267,7 +271,8 @@ class Settings:
             ConfigError: a value is refused, or may not change live and `only_live`.
         """
         values = {p.name: p.value for p in parameters if p.name in _BY_NAME}
-        changed = Settings.from_values({**self.values, **values})
+        same = not any(reads_files(name) and value != self.values[name] for name, value in values.items())
+        changed = Settings.from_values({**self.values, **values}, self.registration if same else None)
         fixed = sorted(name for name in changed.changed(self) if not _BY_NAME[name].live)
         if only_live and fixed:
             raise ConfigError(
@@ -277,8 +282,28 @@ class Settings:
         return changed
 
     def _group(self, prefix: str, *without: str) -> dict[str, Any]:
-        names = (name.removeprefix(f"{prefix}.") for name in self.values if name.startswith(f"{prefix}."))
-        return {name: self.values[f"{prefix}.{name}"] for name in names if name not in without}
+        return _group(self.values, prefix, *without)
+
+
+def reads_files(name: str) -> bool:
+    """Whether a change of this parameter makes the registration anew, which may read files."""
+    return name.startswith("registration.") and name != "registration.check_drift"
+
+
+def _registration(values: Mapping[str, Any]) -> Registration:
+    mode = values["registration.mode"]
+    registration = make_registration(mode, **_group(values, "registration", "mode", "check_drift", "depth"))
+    if values["registration.depth"] and not isinstance(registration, (CameraInfos, Pinhole)):
+        raise ConfigError(
+            f"registration.depth: mode {mode} has no use for depth; "
+            "expected camera_info, or file with a file of model pinhole"
+        )
+    return registration
+
+
+def _group(values: Mapping[str, Any], prefix: str, *without: str) -> dict[str, Any]:
+    names = (name.removeprefix(f"{prefix}.") for name in values if name.startswith(f"{prefix}."))
+    return {name: values[f"{prefix}.{name}"] for name in names if name not in without}
 
 
 def declare(node: Node) -> Settings:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib.util
 import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from rclpy.duration import Duration
 from rclpy.time import Time
 
-from ivif_core.nearest_pairing import NearestPairing
-from ivif_core.pairing import ApproximatePairing, Pair, Pairing, Source
+from ivif_core.sync.dropout_policy import Supervisor
+from ivif_core.sync.nearest import NearestPairing
+from ivif_core.sync.pairing import ApproximatePairing, Pair, Pairing
+from ivif_core.types import Source
 
 T = TypeVar("T")
 
@@ -23,6 +26,22 @@ def make_pairing(kind: str, slop: float, queue_size: int, infrared_offset: float
         return NearestPairing(slop, queue_size, infrared_offset, hold)
     has_message_filters = importlib.util.find_spec("message_filters") is not None
     return (MessageFiltersPairing if has_message_filters else ApproximatePairing)(slop, queue_size, infrared_offset)
+
+
+def change_pairing(supervisor: Supervisor, settings: Mapping[str, Any], changed: set[str]) -> None:
+    """Take over the parameters that may change between two frames.
+
+    Args:
+        settings: values of the node's parameters, by name.
+        changed: names of those that differ from what holds now.
+    """
+    pairing = supervisor.pairing
+    supervisor.policy = settings["on_missing"]
+    pairing.slop, pairing.queue_size = settings["slop"], settings["queue_size"]
+    if isinstance(pairing, NearestPairing):
+        pairing.hold = settings["hold_thermal"]
+    if "thermal_time_offset" in changed:
+        pairing.infrared_offset = settings["thermal_time_offset"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +58,7 @@ class _Frame:
 
 
 class MessageFiltersPairing(Pairing):
-    """`message_filters.ApproximateTimeSynchronizer` behind the interface of `ivif_core.pairing`.
+    """`message_filters.ApproximateTimeSynchronizer` behind the interface of `ivif_core.sync.pairing`.
 
     The queues are the library's own; the base bounds them and counts what it drops, which the library does not. The
     library calls back while it holds a lock that it would never release after an exception, so the callback only keeps
@@ -58,6 +77,9 @@ class MessageFiltersPairing(Pairing):
         self._matched: list[Pair] = []
 
     def _match(self, source: Source, stamp: int) -> list[Pair]:
+        if stamp < 0:  # the constant offset takes it before 1970, which rclpy's Time cannot say
+            self._discard(source, stamp)
+            return []
         self._synchronizer.slop = Duration(nanoseconds=self._slop_ns)
         self._synchronizer.queue_size = self.queue_size
         frame = _Frame(_Header(Time(nanoseconds=stamp)), self._queues[source][stamp])

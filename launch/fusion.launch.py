@@ -15,7 +15,7 @@ from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from ivif_ros.processes import fastdds_profile
+from ivif_ros.tools.processes import fastdds_profile
 from launch import LaunchContext, LaunchDescription
 
 SHARE = Path(get_package_share_directory("ivif_ros"))

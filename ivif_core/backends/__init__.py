@@ -22,10 +22,10 @@ __all__ = [
 ]
 
 _CLASSES = {
-    "tensorrt": ("ivif_core.backends.tensorrt_backend", "TensorRtBackend"),
-    "torch": ("ivif_core.backends.torch_backend", "TorchBackend"),
-    "openvino": ("ivif_core.backends.openvino_backend", "OpenVinoBackend"),
-    "onnxruntime": ("ivif_core.backends.onnxruntime_backend", "OnnxRuntimeBackend"),
+    "tensorrt": ("ivif_core.backends.tensorrt.backend", "TensorRtBackend"),
+    "torch": ("ivif_core.backends.torch", "TorchBackend"),
+    "openvino": ("ivif_core.backends.openvino", "OpenVinoBackend"),
+    "onnxruntime": ("ivif_core.backends.onnxruntime", "OnnxRuntimeBackend"),
     "onnxruntime:cuda": ("ivif_core.backends.onnxruntime_gpu", "OnnxRuntimeCudaBackend"),
     "onnxruntime:tensorrt": ("ivif_core.backends.onnxruntime_gpu", "OnnxRuntimeTensorRtBackend"),
 }

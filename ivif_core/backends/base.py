@@ -16,7 +16,7 @@ import numpy as np
 from ivif_core.backends.engine_options import EngineOptions
 from ivif_core.errors import InputError, IvifError, ModelError
 from ivif_core.models import maps_form, read_metadata
-from ivif_core.skeleton import Skeleton, statistics
+from ivif_core.models.local_affine import Skeleton, statistics
 
 MINIMUM_SIDE = 32
 
@@ -29,7 +29,7 @@ class Signature:
         uint8: images are uint8 0..255 in and out; otherwise float32 in [0, 1].
         vividness: the model has the run-time input `vividness`.
         colour: `visible` and `fused` are N×H×W×3 BGR with recomposition inside; otherwise N×1×H×W luminance.
-        maps: the model takes statistics of the sources and gives maps, see `ivif_core.skeleton`.
+        maps: the model takes statistics of the sources and gives maps, see `ivif_core.models.local_affine`.
     """
 
     uint8: bool

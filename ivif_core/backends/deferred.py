@@ -16,7 +16,7 @@ from ivif_core.backends.engine_options import build_arguments
 from ivif_core.errors import IvifError
 
 _LOG = logging.getLogger(__name__)
-_RUN_IVIF = "import sys; from ivif_core.cli import main; sys.exit(main(sys.argv[1:]))"
+_RUN_IVIF = "import sys; from ivif_core.cli.main import main; sys.exit(main(sys.argv[1:]))"
 _END_S = 1.0
 
 

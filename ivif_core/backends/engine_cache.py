@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ivif_core.errors import ConfigError, IvifError
+from ivif_core.errors import ConfigError, IvifError, OutputError
+from ivif_core.files.writing import write_bytes
 
 _LOG = logging.getLogger(__name__)
 _MAGIC = b"IVIFENG1"
@@ -116,12 +117,12 @@ class EngineCache:
         header = json.dumps({"sha256": hashlib.sha256(engine).hexdigest(), "of": of}).encode()
         try:
             self._write(self.path(key), _MAGIC + len(header).to_bytes(4, "little") + header + engine)
-        except OSError as error:
+        except (OSError, OutputError) as error:
             _LOG.warning(
                 "engine cache: cannot keep the engine in %s (%s); it will be built again at the next start. "
                 "Free space or choose another folder with XDG_CACHE_HOME",
                 self.folder,
-                error.strerror,
+                error,
             )
             return False
         self._shrink(keep=key)
@@ -165,7 +166,7 @@ class EngineCache:
 
     def store_timing(self, name: str, timings: bytes) -> None:
         """Keep kernel timings; losing them only costs time, so a folder that cannot take them is no error."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, OutputError):
             self._write(self.folder / f"{name}.timing", timings)
 
     def entries(self) -> list[Entry]:
@@ -200,17 +201,7 @@ class EngineCache:
 
     def _write(self, path: Path, data: bytes) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.folder, prefix=f"{path.stem}-", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)  # a container image may carry engines that another user runs
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_bytes(path, data)
 
     @contextlib.contextmanager
     def _lock(self, key: str, cancelled: threading.Event | None) -> Iterator[None]:
@@ -230,7 +221,7 @@ class EngineCache:
                 if cancelled is not None and cancelled.is_set():
                     raise BuildCancelled("gave up waiting for another process that builds the same engine")
                 time.sleep(_POLL_S)
-            for leftover in self.folder.glob(f"{key}-*.part"):  # of a build that was killed
+            for leftover in self.folder.glob(f"{key}-*.part"):  # of a build that was killed, of version 1.0
                 leftover.unlink(missing_ok=True)
             yield
         finally:

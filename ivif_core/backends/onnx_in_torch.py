@@ -21,7 +21,7 @@ class OnnxInTorch(torch.nn.Module):
     def __init__(self, model: ModelProto) -> None:
         """
         Args:
-            model: from `ivif_core.onnx_graph.with_shapes`.
+            model: from `ivif_core.models.onnx_graph.with_shapes`.
 
         Raises:
             ModelError: it has an operator that is not known here; names it.

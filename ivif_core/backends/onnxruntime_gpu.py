@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from ivif_core.backends.cuda import why_no_driver
 from ivif_core.backends.engine_cache import EngineCache
-from ivif_core.backends.onnxruntime_backend import OnnxRuntimeBackend
+from ivif_core.backends.onnxruntime import OnnxRuntimeBackend
 
 
 class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):

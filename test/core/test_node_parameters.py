@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from ivif_core.errors import ConfigError
-from ivif_core.nearest_pairing import NearestPairing
 from ivif_core.node_parameters import NodeParameters
-from ivif_core.registration import Unregistered
+from ivif_core.registration.base import Unregistered
+from ivif_core.sync.nearest import NearestPairing
 
 SHIPPED = Path(__file__).parents[2] / "config" / "fusion.yaml"
 

@@ -4,12 +4,23 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("rclpy")
 from rclpy.parameter import Parameter
 
 from ivif_core.errors import ConfigError
 from ivif_ros.parameters import PARAMETERS, Settings
+
+VALUES = (
+    st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats()
+    | st.sampled_from([1e308, -1e308, 5e-324, -273.15])
+    | st.text(max_size=5)
+    | st.lists(st.floats(), max_size=9)
+)
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "fusion.yaml"
 
@@ -99,3 +110,27 @@ def test_the_readme_lists_every_parameter_and_no_other():
         if not isinstance(parameter.default, list):
             shown = '""' if parameter.default == "" else str(parameter.default)
             assert rows[parameter.name].split("|")[2].strip() == f"`{shown}`"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_any_values_are_taken_or_refused_on_one_line(data):
+    parameters = data.draw(st.lists(st.sampled_from(PARAMETERS), min_size=1, max_size=6, unique_by=lambda p: p.name))
+    values = {p.name: data.draw(st.sampled_from(p.choices) if p.choices else VALUES) for p in parameters}
+    try:
+        Settings.from_values(values)
+    except ConfigError as error:
+        assert len(str(error).splitlines()) == 1
+
+
+def test_the_registration_is_kept_unless_it_changes(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("model: homography\nhomography: [1, 0, 0, 0, 1, 0, 0, 0, 1]\n")
+    first = Settings.from_values({"registration.mode": "file", "registration.file": str(path)})
+    path.unlink()
+    second = first.with_changes([Parameter("slop", value=0.2)], only_live=True)
+    assert second.registration is first.registration
+    third = second.with_changes([Parameter("registration.mode", value="resize")], only_live=True)
+    assert third.registration is not first.registration
+    with pytest.raises(ConfigError, match="cannot be read"):
+        third.with_changes([Parameter("registration.mode", value="file")], only_live=True)

@@ -8,7 +8,7 @@ pytest.importorskip("rclpy")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ivif_core.pairing import ApproximatePairing
+from ivif_core.sync.pairing import ApproximatePairing
 from ivif_ros.synchronizer import Latest, MessageFiltersPairing, make_pairing
 
 MS = 1_000_000
@@ -51,6 +51,15 @@ def test_message_filters_pairing_changes_live():
     assert pairing.add("visible", 230 * MS, "v") == []
     pairing.slop = 0.05
     assert [p.infrared for p in pairing.add("visible", 231 * MS, "w")] == ["late"]
+
+
+def test_message_filters_pairing_drops_what_an_offset_takes_before_1970():
+    pytest.importorskip("message_filters", reason="message_filters comes with a ROS distribution, not from PyPI")
+    pairing = MessageFiltersPairing(0.01, 10, infrared_offset=-10.0)
+    assert pairing.add("infrared", 5 * MS, "i") == []
+    assert pairing.dropped == {"infrared_unmatched": 1}
+    pairing.add("infrared", 10_005 * MS, "i")
+    assert [p.infrared for p in pairing.add("visible", 5 * MS, "v")] == ["i"]
 
 
 def test_make_pairing_takes_what_is_installed():

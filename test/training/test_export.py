@@ -5,12 +5,12 @@ import onnx
 import pytest
 import torch
 
-from ivif_core.backends.onnxruntime_backend import OnnxRuntimeBackend
+from ivif_core.backends.onnxruntime import OnnxRuntimeBackend
 from ivif_core.errors import ModelError
-from ivif_core.export import export_student
 from ivif_core.models import read_metadata
-from ivif_core.networks.student import Student
-from ivif_core.onnx_graph import check_for_tensorrt, operators
+from ivif_core.models.onnx_graph import check_for_tensorrt, operators
+from ivif_core.training.export import export_student
+from ivif_core.training.networks.student import Student
 
 
 @pytest.fixture(scope="module")

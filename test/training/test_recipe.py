@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from ivif_core.errors import ConfigError
-from training.recipe import RunRecipe, from_dict, load_recipe, to_dict
+from ivif_core.training.recipe import RunRecipe, from_dict, load_recipe, to_dict
 
 
 @dataclass(frozen=True, kw_only=True)
