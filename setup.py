@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import setuptools
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = "ivif_ros"
+READS_PROJECT = int(setuptools.__version__.split(".")[0]) >= 61
 
 
 def readme() -> str:
@@ -49,5 +51,6 @@ setup(
             "replay = ivif_ros.tools.replay:main",
         ],
     },
+    extras_require=None if READS_PROJECT else {"test": ["pytest"]},  # what makes `colcon test` take pytest
     zip_safe=False,
 )
