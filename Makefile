@@ -16,8 +16,8 @@ ROBOT := .venv-robot
 DOCS := .venv-docs
 PIP_FLAGS := --quiet --disable-pip-version-check
 TORCH_TESTS := test/training test/core/backends/test_torch.py
-ROBOT_TESTS := test/ros test/core/imaging test/core/thermal test/core/registration test/core/sync \
-	test/core/offline/bags test/core/offline/test_bag.py test/core/test_fusion.py
+ROBOT_TESTS := test/ros test/core/imaging test/core/thermal test/core/registration \
+	test/core/offline/test_bag.py test/core/test_fusion.py
 PACKAGING := setup.py setup.cfg pyproject.toml package.xml
 
 .PHONY: demo test test-jazzy test-robot lint docs package clean
