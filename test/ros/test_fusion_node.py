@@ -176,7 +176,14 @@ def test_parameters_change_live_and_bad_values_are_refused_with_the_reason(graph
         expected = fuser.fuse(counts, visible)
     assert rig.fused[-1].encoding == "rgb8"
     np.testing.assert_array_equal(decode_image(rig.fused[-1])[:, :, ::-1], expected)
-    for name, value, reason in (("slop", -1.0, "slop"), ("vividness", 2.0, "vividness"), ("model", "x", "cleanup")):
+    refused = {
+        ("slop", -1.0): "slop: -1.0 is outside [0, 10]",
+        ("vividness", "high"): "vividness: expected a finite number, got 'high'",
+        ("on_missing", "bogus"): "on_missing: 'bogus' is not one of pause",
+        ("vividnes", 1.0): "vividnes: no such parameter; the nearest is vividness",
+        ("model", "x"): "cleanup",
+    }
+    for (name, value), reason in refused.items():
         result = rig.set(**{name: value})[0]
         assert not result.successful and reason in result.reason
     assert rig.set(slop=0)[0].successful

@@ -216,7 +216,7 @@ def text_of(tree: dict, indent: str = "") -> str:
     return "".join(lines)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(nodes, bodies, min_size=1, max_size=4), st.sampled_from(["", "/robot1", "/a/b"]))
 def test_parameter_files_are_read_as_rcl_reads_them(context, tmp_path_factory, tree, namespace):
     path = tmp_path_factory.getbasetemp() / "generated.yaml"

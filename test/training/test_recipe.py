@@ -50,7 +50,7 @@ def test_file_and_overrides_become_typed_values(path):
         ("bag=3", "bag is a group"),
         ("data.x=3", "data is a value, not a group"),
         ("steps", "no override"),
-        ("steps=[1", "not YAML"),
+        ("steps=[1", "cannot be read"),
     ],
 )
 def test_mistakes_are_named(path, override, message):
@@ -62,11 +62,11 @@ def test_missing_keys_and_files_are_named(path, tmp_path):
     path.write_text("data: pairs\n")
     with pytest.raises(ConfigError, match="missing output, steps"):
         load_recipe(Recipe, path)
-    with pytest.raises(ConfigError, match="cannot read"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         load_recipe(Recipe, tmp_path / "none.yaml")
     path.write_text("just words")
     with pytest.raises(ConfigError, match="expected 'key: value'"):
         load_recipe(Recipe, path)
     path.write_text("{")
-    with pytest.raises(ConfigError, match="not YAML"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         load_recipe(Recipe, path)
