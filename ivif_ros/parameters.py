@@ -12,7 +12,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from ivif_core import backends
-from ivif_core.backends import EngineOptions, engine_options
+from ivif_core.backends import EngineOptions
+from ivif_core.backends.tensorrt import engine_options
 from ivif_core.errors import ConfigError, shown
 from ivif_core.fusion import DEFAULT_VIVIDNESS
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS

@@ -4,8 +4,9 @@ The ONNX contract: inputs `infrared`, `visible` (N×1×H×W) and, once the stude
 output `fused` (N×1×H×W). float32 in [0, 1] in `student.onnx`; `student_uint8.onnx` beside it takes and gives uint8
 0..255 and is the same network. So is `student_maps.onnx`, the form for CPUs, whose full-resolution work is done outside
 the runtime (`models.local_affine`): `statistics` (float32 1×4×2⌈H/8⌉×2⌈W/8⌉) and `vividness` in, `maps` out. Any height
-and width from 32 up. Metadata: `ivif.version`, `ivif.stride`, `ivif.receptive_field`, `ivif.recipe_sha256`; and in all
-forms of a float32 file `ivif.made_from`, the SHA-256 of that file.
+and width from 32 up. Metadata: `ivif.version`, `ivif.network` (which module it was exported from, see
+`training.networks`), `ivif.stride`, `ivif.receptive_field`, `ivif.recipe_sha256`; and in all forms of a float32 file
+`ivif.made_from`, the SHA-256 of that file.
 """
 
 from __future__ import annotations

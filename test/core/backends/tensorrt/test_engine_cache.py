@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ivif_core.backends.engine_cache import BuildCancelled, EngineCache, default_folder, key_of
+from ivif_core.backends.tensorrt.engine_cache import BuildCancelled, EngineCache, default_folder, key_of
 from ivif_core.cli.main import main
 from ivif_core.errors import ConfigError
 
@@ -27,7 +27,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 BUILDER = """
 import logging, sys, time
 from pathlib import Path
-from ivif_core.backends.engine_cache import EngineCache
+from ivif_core.backends.tensorrt.engine_cache import EngineCache
 logging.basicConfig(level="WARNING", format="%(message)s")
 folder, key, seconds = sys.argv[1:4]
 def build():
@@ -210,7 +210,7 @@ def test_read_only_cache_is_read_and_never_fatal(read_only: Path, cached: bool) 
     if cached:
         EngineCache(folder).store(KEY, ENGINE, {})
     folder.chmod(0o555)
-    unprivileged = "import os, ivif_core.backends.engine_cache\nif os.geteuid() == 0: os.setuid(65534)\n"
+    unprivileged = "import os, ivif_core.backends.tensorrt.engine_cache\nif os.geteuid() == 0: os.setuid(65534)\n"
     out, err = _start(folder, 0, log, prefix=unprivileged).communicate(timeout=30)
     assert out.strip() == str(len(ENGINE)), err
     assert log.read_text() == ("" if cached else "build\n")
