@@ -31,16 +31,20 @@ def available_memory() -> int | None:
 
 
 @contextlib.contextmanager
-def within_available_memory() -> Iterator[None]:
-    """Inside, the process gets no more private memory than the machine has left (RLIMIT_DATA, Linux 4.7)."""
-    _enter()
+def within_available_memory(limit: int | None = None) -> Iterator[None]:
+    """Inside, the process gets no more private memory than the machine has left (RLIMIT_DATA, Linux 4.7).
+
+    Args:
+        limit: bytes, where less is enough.
+    """
+    _enter(limit)
     try:
         yield
     finally:
         _leave()
 
 
-def _enter() -> None:
+def _enter(limit: int | None) -> None:
     global _inside, _before
     with _LOCK:  # threads share the limit: the first one sets it, the last one takes it back
         _inside += 1
@@ -48,7 +52,7 @@ def _enter() -> None:
             _before = resource.getrlimit(resource.RLIMIT_DATA)
             available, used = available_memory(), _private_memory()
             if available is not None and used is not None:
-                bound = used + available
+                bound = used + min(available, limit or available)
                 soft, hard = _before
                 if soft == resource.RLIM_INFINITY or bound < soft:
                     resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))

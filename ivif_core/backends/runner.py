@@ -115,11 +115,12 @@ class Runner(ABC):
             self._is_open = True
         return self
 
-    def run(self, feeds: Feeds) -> Outputs:
+    def run(self, feeds: Feeds, *, memory: int | None = None) -> Outputs:
         """Run once.
 
         Args:
             feeds: input name -> contiguous array of the port's type.
+            memory: bytes that a first run of these shapes may take on the CPU; None: all that there are.
 
         Returns:
             Output name -> array, valid until the next call.
@@ -135,7 +136,7 @@ class Runner(ABC):
         with self._said("run"):
             if shapes == self._shapes:
                 return self._run(feeds)
-            with self._guarded():  # memory is taken at the first run of a shape
+            with self._guarded(memory):  # memory is taken at the first run of a shape
                 outputs = self._run(feeds)
         self._shapes = shapes
         return outputs
@@ -159,8 +160,8 @@ class Runner(ABC):
     ) -> None:
         self.close()
 
-    def _guarded(self) -> contextlib.AbstractContextManager[None]:
-        return within_available_memory() if self.on_cpu else contextlib.nullcontext()
+    def _guarded(self, memory: int | None = None) -> contextlib.AbstractContextManager[None]:
+        return within_available_memory(memory) if self.on_cpu else contextlib.nullcontext()
 
     @contextlib.contextmanager
     def _said(self, doing: str) -> Iterator[None]:

@@ -21,6 +21,8 @@ from ivif_core.models.local_affine import MAPS, STATISTICS, Skeleton, statistics
 MINIMUM_SIDE = 32
 _PROBE = (MINIMUM_SIDE, 48)
 """Height and width of the pair that a model is tried on when it is opened; unequal, so that swapped axes are seen."""
+_PROBE_BYTES = 512 << 20
+"""Memory that this may take; the shipped student takes less than 1 MB for it, and runtimes reserve some beside."""
 
 Pair = tuple[np.ndarray, np.ndarray]
 _Self = TypeVar("_Self", bound="StudentModel")
@@ -124,7 +126,7 @@ class StudentModel:
             if self.kind.on_cpu:  # elsewhere the first run of a size costs too much to be made twice
                 visible = np.zeros((*_PROBE, 3) if self.signature.colour else _PROBE, np.uint8)
                 pair = np.zeros(_PROBE, np.uint8), visible
-                self._image(self.runner.run(self._feeds(*pair, 0.5)), *pair)
+                self._image(self.runner.run(self._feeds(*pair, 0.5), memory=_PROBE_BYTES), *pair)
         except IvifError:
             self.runner.close()
             raise

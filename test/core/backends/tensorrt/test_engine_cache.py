@@ -21,7 +21,7 @@ from ivif_core.errors import ConfigError
 
 KEY = key_of({"model": "a"})
 ENGINE = bytes(range(256)) * 40
-REPOSITORY = Path(__file__).resolve().parents[3]
+REPOSITORY = Path(__file__).resolve().parents[4]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 BUILDER = """
@@ -215,6 +215,44 @@ def test_read_only_cache_is_read_and_never_fatal(read_only: Path, cached: bool) 
     assert out.strip() == str(len(ENGINE)), err
     assert log.read_text() == ("" if cached else "build\n")
     assert err.count("cannot keep the engine") == (0 if cached else 1)
+
+
+@pytest.mark.parametrize("opened", ["file", "folder"])
+@pytest.mark.parametrize("mode", [0o020, 0o002])
+def test_an_engine_that_others_can_write_is_not_loaded(tmp_path: Path, caplog, opened: str, mode: int) -> None:
+    cache = EngineCache(tmp_path / "cache")
+    cache.store(KEY, ENGINE, {})
+    assert cache.load(KEY) == ENGINE
+    path = cache.path(KEY) if opened == "file" else cache.folder
+    path.chmod(path.stat().st_mode | mode)
+    assert cache.load(KEY) is None
+    (record,) = caplog.records
+    assert "can be written by other users" in record.getMessage() and "\n" not in record.getMessage()
+    assert cache.get(KEY, lambda: ENGINE, of={}) == ENGINE  # built anew, and the place closed
+    assert cache.load(KEY) == ENGINE and not path.stat().st_mode & 0o022
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("given", ["file", "folder"])
+def test_an_engine_of_another_user_is_not_loaded(tmp_path: Path, caplog, given: str) -> None:
+    cache = EngineCache(tmp_path / "cache")
+    cache.store(KEY, ENGINE, {})
+    os.chown(cache.path(KEY) if given == "file" else cache.folder, 12345, -1)
+    assert cache.load(KEY) is None
+    assert "belongs to user 12345" in caplog.text
+    assert cache.get(KEY, lambda: ENGINE, of={}) == ENGINE
+    if given == "folder":
+        assert "cannot keep the engine" in caplog.text and "belongs to user 12345" in (cache.why_not_writable() or "")
+
+
+def test_a_cache_is_made_for_its_user_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        cache = EngineCache(tmp_path / "cache")
+        cache.store(KEY, ENGINE, {})
+    finally:
+        os.umask(before)
+    assert cache.load(KEY) == ENGINE
 
 
 def test_says_beforehand_that_nothing_can_be_kept(tmp_path: Path) -> None:
