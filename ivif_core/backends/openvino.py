@@ -5,15 +5,13 @@ from __future__ import annotations
 import importlib.util
 from typing import Any, ClassVar
 
-import numpy as np
-
-from ivif_core.backends.base import Backend, Signature, signature_from_io
+from ivif_core.backends.runner import Feeds, Outputs, Port, Runner
 
 _NAMES = ("infrared", "visible", "vividness", "fused", "statistics", "maps")
 _ELEMENT_TYPES = {"u8": "uint8", "f32": "float32"}
 
 
-class OpenVinoBackend(Backend):
+class OpenVinoRunner(Runner):
     """Runs the model with OpenVINO's CPU plugin in float32.
 
     OpenVINO would take bf16 by itself on processors that have it, whose 8 bits of mantissa show as banding in skies.
@@ -22,26 +20,27 @@ class OpenVinoBackend(Backend):
     name: ClassVar[str] = "openvino"
     requirement: ClassVar[str] = "pip install 'ivif_ros[openvino]'"
     takes_maps: ClassVar[bool] = True
+    on_cpu: ClassVar[bool] = True
 
     @classmethod
     def why_unavailable(cls) -> str | None:
         return None if importlib.util.find_spec("openvino") else "openvino is not installed"
 
-    def _open(self) -> Signature:
+    def _open(self) -> tuple[dict[str, Port], dict[str, Port]]:
         import openvino
 
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if self.threads:
             settings["INFERENCE_NUM_THREADS"] = self.threads
-        compiled = openvino.Core().compile_model(str(self.file), "CPU", settings)
+        compiled = openvino.Core().compile_model(str(self.model), "CPU", settings)
         self._request: Any = compiled.create_infer_request()
-        return signature_from_io(
-            {_name(port): (_element(port), _last_axis(port)) for port in compiled.inputs},
-            [_name(port) for port in compiled.outputs],
-        )
+        self._names = [_name(port) for port in compiled.outputs]
+        inputs = {_name(port): _port(port) for port in compiled.inputs}
+        return inputs, dict(zip(self._names, map(_port, compiled.outputs), strict=True))
 
-    def _run(self, feeds: dict[str, np.ndarray]) -> np.ndarray:
-        return self._request.infer(feeds, share_inputs=True, share_outputs=True)[0]
+    def _run(self, feeds: Feeds) -> Outputs:
+        results = self._request.infer(feeds, share_inputs=True, share_outputs=True)
+        return {name: results[index] for index, name in enumerate(self._names)}
 
     def _close(self) -> None:
         del self._request
@@ -58,11 +57,8 @@ def _name(port: Any) -> str:
     return next((name for name in _NAMES if name in names), port.get_any_name())
 
 
-def _element(port: Any) -> str:
-    name = port.get_element_type().get_type_name()
-    return _ELEMENT_TYPES.get(name, name)
-
-
-def _last_axis(port: Any) -> int | None:
-    axis = port.get_partial_shape()[-1]
-    return axis.get_length() if axis.is_static else None
+def _port(port: Any) -> Port:
+    element = port.get_element_type().get_type_name()
+    shape = port.get_partial_shape()
+    axes = None if shape.rank.is_dynamic else tuple(axis.get_length() if axis.is_static else None for axis in shape)
+    return Port(_ELEMENT_TYPES.get(element, element), axes)

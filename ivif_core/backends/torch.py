@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ivif_core.backends.base import Backend, Signature, signature_from_io
 from ivif_core.backends.cuda import why_no_driver
-from ivif_core.backends.tensorrt.builder import typed_model
+from ivif_core.backends.runner import Feeds, Outputs, Port, Runner
+from ivif_core.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,13 +19,17 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _WARM_UP = 3
 _ELEMENT_TYPES = {1: "float32", 2: "uint8"}  # TensorProto.DataType
+_INPUTS = ("infrared", "visible", "vividness")  # as the modules take them
+
+_NETWORKS = "ivif_core.training.networks"
+"""The one place that looks upwards, by name and when a model is opened: a student's module is written once, where it
+is trained, and torch is there whenever this backend is."""
 
 
-class TorchBackend(Backend):
-    """Runs the model's ONNX graph with torch, in the precision of `engine.precision` (int8 runs as fp16).
+class TorchRunner(Runner):
+    """Runs the student's own module with the file's weights, in `engine.precision` (int8 runs as fp16).
 
-    `device_seconds` is what the GPU took for the network at the last `infer`, without copies to it and from it; None
-    where it ran without a CUDA graph.
+    Times of `device_seconds` are those of the CUDA graph.
     """
 
     name: ClassVar[str] = "torch"
@@ -42,61 +47,70 @@ class TorchBackend(Backend):
 
         return None if torch.cuda.is_available() else "torch finds no CUDA GPU"
 
-    def _open(self) -> Signature:
+    def _open(self) -> tuple[dict[str, Port], dict[str, Port]]:
         import onnx
         import torch
+        from onnx import numpy_helper
 
-        from ivif_core.models.onnx_graph import fold_constants, to_half
-
+        networks, eight_bit = (importlib.import_module(name) for name in (_NETWORKS, f"{_NETWORKS}.eight_bit"))
         self._device = torch.device(self.device_type, self.engine.device if self.device_type == "cuda" else None)
-        precision = "fp32" if self.engine.precision == "fp32" else "fp16"
-        file, types = typed_model(self.model, precision)
-        self._graph_of_model = fold_constants(onnx.load(file))
-        if types == "fp32" and precision == "fp16":
-            self._graph_of_model = to_half(self._graph_of_model)
-        self._precision = precision
-        self.device_seconds: float | None = None
-        self._shapes: dict[str, tuple[int, ...]] = {}
-        return signature_from_io(
-            {
-                value.name: (
-                    _ELEMENT_TYPES.get(value.type.tensor_type.elem_type, "another type"),
-                    value.type.tensor_type.shape.dim[-1].dim_value or None,
-                )
-                for value in self._graph_of_model.graph.input
-            },
-            [value.name for value in self._graph_of_model.graph.output],
-        )
+        self._precision = "fp32" if self.engine.precision == "fp32" else "fp16"
+        self._device_seconds: float | None = None
+        self._staged: dict[str, tuple[int, ...]] = {}
+        model = onnx.load(self.model)
+        inputs = {port.name: _port(port) for port in model.graph.input}
+        outputs = {port.name: _port(port) for port in model.graph.output}
+        if inputs.keys() != set(_INPUTS) or list(outputs) != ["fused"]:
+            raise ModelError(f"torch runs a whole student, {', '.join(_INPUTS)} to fused; got {', '.join(inputs)}")
+        weights = {value.name: numpy_helper.to_array(value) for value in model.graph.initializer}
+        entry = {entry.key: entry.value for entry in model.metadata_props}.get(networks.METADATA)
+        network = networks.restore_student(entry, weights)
+        in_half = self._precision == "fp16"
+        dtype = torch.float16 if in_half else torch.float32
+        if in_half:
+            network = network.lower_precision()
+        if inputs["infrared"].dtype == "uint8":
+            colour = inputs["visible"].shape[-1:] == (3,)
+            network = (eight_bit.InColour if colour else eight_bit.EightBit)(network, dtype)
+        elif in_half:
+            network = eight_bit.Floats(network, dtype)
+        self._network: Any = network.eval().to(self._device, memory_format=torch.channels_last)
+        return inputs, outputs
 
-    def _run(self, feeds: dict[str, np.ndarray]) -> np.ndarray:
+    @property
+    def device_seconds(self) -> float | None:
+        return self._device_seconds
+
+    def _run(self, feeds: Feeds) -> Outputs:
         shapes = {name: feed.shape for name, feed in feeds.items()}
-        if shapes != self._shapes:
+        if shapes != self._staged:
             self._prepare(feeds)
-            self._shapes = shapes
+            self._staged = shapes
         for name, feed in feeds.items():
             np.copyto(self._staging[name].numpy(), feed)
             self._inputs[name].copy_(self._staging[name], non_blocking=True)
-        if self._graph is not None:
-            before, after = self._events
-            before.record()
-            self._graph.replay()
-            after.record()
-            fused = self._fused.cpu().numpy()  # waits for the GPU
-            self.device_seconds = before.elapsed_time(after) / 1e3
-            return fused
-        return self._network(self._inputs).cpu().numpy()
+        if self._graph is None:
+            return {"fused": self._forward().cpu().numpy()}
+        before, after = self._events
+        before.record()
+        self._graph.replay()
+        after.record()
+        fused = self._fused.cpu().numpy()  # waits for the GPU
+        self._device_seconds = before.elapsed_time(after) / 1e3
+        return {"fused": fused}
 
-    def _prepare(self, feeds: dict[str, np.ndarray]) -> None:
-        """Network, memory and CUDA graph for images of another shape."""
+    def _forward(self) -> Tensor:
         import torch
 
-        from ivif_core.backends.onnx_in_torch import OnnxInTorch
-        from ivif_core.models.onnx_graph import with_shapes
+        with torch.inference_mode():
+            return self._network(*(self._inputs[name] for name in _INPUTS))
+
+    def _prepare(self, feeds: Feeds) -> None:
+        """Memory and CUDA graph for images of another shape."""
+        import torch
 
         on_gpu = self._device.type == "cuda"
-        self._shapes, self._graph, self._fused, self.device_seconds = {}, None, None, None
-        model = with_shapes(self._graph_of_model, {name: feed.shape for name, feed in feeds.items()})
-        self._network: Any = OnnxInTorch(model).eval().to(self._device)
+        self._staged, self._graph, self._fused, self._device_seconds = {}, None, None, None
         self._staging: dict[str, Tensor] = {
             name: torch.from_numpy(np.zeros_like(feed)).pin_memory()
             if on_gpu
@@ -116,19 +130,20 @@ class TorchBackend(Backend):
         try:
             with torch.cuda.stream(stream):
                 for _ in range(_WARM_UP):
-                    self._network(self._inputs)
+                    self._forward()
             torch.cuda.current_stream(self._device).wait_stream(stream)
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, stream=stream):
-                self._fused = self._network(self._inputs)
+                self._fused = self._forward()
             self._graph, self._events = graph, tuple(torch.cuda.Event(enable_timing=True) for _ in range(2))
         except RuntimeError as error:
             self._graph = self._fused = None
             _LOG.info("no CUDA graph for this network (%s); it runs without", error)
 
     def _close(self) -> None:
-        for name in ("_network", "_staging", "_inputs", "_graph", "_events", "_fused", "_graph_of_model"):
+        for name in ("_network", "_staging", "_inputs", "_graph", "_events", "_fused"):
             self.__dict__.pop(name, None)
+        self._staged = {}
         if self._device.type == "cuda":
             import torch
 
@@ -139,3 +154,10 @@ class TorchBackend(Backend):
 
         where = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "CPU"
         return f"torch {torch.__version__} ({where}, {self._precision})"
+
+
+def _port(value: Any) -> Port:
+    """Of an ONNX ValueInfoProto."""
+    kind = value.type.tensor_type
+    shape = tuple(axis.dim_value or None for axis in kind.shape.dim) if kind.HasField("shape") else None
+    return Port(_ELEMENT_TYPES.get(kind.elem_type, f"ONNX type {kind.elem_type}"), shape)

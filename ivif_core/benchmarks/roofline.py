@@ -144,8 +144,8 @@ def network_bytes(model: Path, backend: str, size: tuple[int, int]) -> int:
     """
     import onnx
 
-    from ivif_core.backends.tensorrt.builder import typed_model
     from ivif_core.models.onnx_graph import fold_constants, to_half, with_shapes
+    from ivif_core.models.variants import typed_model
 
     in_half = backend in ("tensorrt", "torch")
     file, types = typed_model(model, "fp16") if in_half else (model, "fp32")

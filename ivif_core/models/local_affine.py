@@ -60,10 +60,11 @@ class Skeleton:
     def __init__(self, shape: tuple[int, int]) -> None:
         """
         Args:
-            shape: H×W of the sources.
+            shape: H×W of the sources; `maps_shape` is that of the maps that belong to them.
         """
         self.shape = shape
-        cells = _cells(shape)[1]
+        rows, cells = _cells(shape)
+        self.maps_shape = (len(MAPS), rows + 2, cells + 2)
         self._enlarged = np.empty((len(MAPS), (_ROWS + 2) * CELL, (cells + 2) * CELL), np.float32)
         self._scaled = np.empty((2, _ROWS * CELL, shape[1]), np.float32)
         self._fused = np.empty(shape, np.uint8)

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 from ivif_core import backends
-from ivif_core.backends import engine_options
+from ivif_core.backends.tensorrt import engine_options
 from ivif_core.errors import ConfigError, one_line
 from ivif_core.fusion import DEFAULT_VIVIDNESS
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS

@@ -13,6 +13,7 @@ from ivif_core.errors import ModelError
 from ivif_core.files.writing import make_folder, write_bytes
 from ivif_core.models import check_model_target
 from ivif_core.models.onnx_graph import check_for_tensorrt, fold_constants
+from ivif_core.training.networks import METADATA, describe_student
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,6 +46,7 @@ def export_student(student: Student, folder: str | Path, *, recipe: str, name: s
         check_model_target(folder / f"{name}{suffix}.onnx")
     metadata = {
         "ivif.version": __version__,
+        METADATA: describe_student(student),
         "ivif.stride": str(student.stride),
         "ivif.receptive_field": str(student.receptive_field),
         "ivif.recipe_sha256": hashlib.sha256(recipe.encode()).hexdigest(),
@@ -53,30 +55,45 @@ def export_student(student: Student, folder: str | Path, *, recipe: str, name: s
     for suffix, exported in (("", _float), ("_uint8", _eight_bit), ("_maps", _maps)):
         if exported is _maps:
             metadata["ivif.form"] = "maps"
-        content = _with_metadata(_to_onnx(*exported(student.cpu().eval())), metadata)
+        content = _with_metadata(_whole(*exported(student.cpu().eval())), metadata)
         written.append(folder / f"{name}{suffix}.onnx")
         write_bytes(written[-1], content)
         metadata.setdefault("ivif.made_from", hashlib.sha256(content).hexdigest())
     return written
 
 
-def _to_onnx(network: nn.Module, inputs: dict[str, Tensor], output: str) -> bytes:
+def _whole(network: nn.Module, inputs: dict[str, Tensor], output: str) -> bytes:
+    """A student as ONNX."""
     import torch
 
-    arguments = (*inputs.values(), torch.tensor([0.5]))
+    inputs = {**inputs, "vividness": torch.tensor([0.5])}
     with torch.no_grad():
-        if not torch.isfinite(network(*arguments).float()).all():
+        if not torch.isfinite(network(*inputs.values()).float()).all():
             raise ModelError("export: the student gives NaN or infinity; its weights are broken")
+    return to_onnx(network, inputs, [output])
+
+
+def to_onnx(network: nn.Module, inputs: dict[str, Tensor], outputs: list[str], interleaved: str = "") -> bytes:
+    """A module as ONNX, for images of any size and number.
+
+    Args:
+        inputs: name -> example, in the order of the module's arguments.
+        interleaved: the one of them that is N×H×W×3; all others are N×C×H×W, or `vividness`.
+    """
+    import torch
+
+    planar, packed = ({0: "N", 2: "H", 3: "W"}, {0: "N", 1: "H", 2: "W"})
+    images = [name for name in (*inputs, *outputs) if name != "vividness"]
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracing exporter is announced as the older one; it keeps the graph small
         torch.onnx.export(
             network,
-            arguments,
+            tuple(inputs.values()),
             buffer,
-            input_names=[*inputs, "vividness"],
-            output_names=[output],
-            dynamic_axes={key: {0: "N", 2: "H", 3: "W"} for key in (*inputs, output)},
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_axes={name: packed if name == interleaved else planar for name in images},
             opset_version=OPSET,
             dynamo=False,
         )

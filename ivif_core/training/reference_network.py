@@ -14,11 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import nn
 
 from ivif_core import backends
+from ivif_core.backends.onnxruntime import OnnxRuntimeRunner
 from ivif_core.models import resolve_model
 
 SIZES = ((480, 640), (720, 1280), (1080, 1920))
@@ -52,17 +52,14 @@ def compare(models: Sequence[Path], repeats: int = 15) -> None:
     The yardstick is its runtime's call alone, a student everything from 8-bit luminance to 8-bit luminance.
     """
     with TemporaryDirectory() as folder:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = 2, 1
-        # Threads that spin on after a run would take the cores from whoever is next.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        yardstick = onnxruntime.InferenceSession(str(write_yardstick(Path(folder) / "yardstick.onnx")), options)
+        # loaded, it needs the file no more
+        yardstick = OnnxRuntimeRunner(write_yardstick(Path(folder) / "yardstick.onnx"), threads=2).open()
     students = [backends.create("onnxruntime", model, threads=2) for model in models]
     random = np.random.default_rng(0)
     for height, width in SIZES:
         sources = random.random((1, 2, height, width), dtype=np.float32)
         infrared, visible = random.integers(0, 256, (2, height, width), dtype=np.uint8)
-        calls: dict[str, Callable[[], object]] = {"yardstick": partial(yardstick.run, None, {"sources": sources})}
+        calls: dict[str, Callable[[], object]] = {"yardstick": partial(yardstick.run, {"sources": sources})}
         calls |= {student.file.name: partial(student.infer, infrared, visible, 0.5) for student in students}
         times: dict[str, list[float]] = {name: [] for name in calls}
         for turn in range(repeats + 2):

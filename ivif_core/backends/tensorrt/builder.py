@@ -11,43 +11,17 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from ivif_core.backends.engine_cache import BuildCancelled
-from ivif_core.backends.engine_options import EngineOptions
+from ivif_core.backends.tensorrt.engine_cache import BuildCancelled
+from ivif_core.backends.tensorrt.engine_options import EngineOptions
 from ivif_core.errors import BackendUnavailable, ModelError
-from ivif_core.models import read_metadata
 
 _LOG = logging.getLogger(__name__)
 _WORKSPACE_BYTES = 1 << 30
 
 Progress = Callable[[str, float], None]
 """Called with a phase's name and the share of it that is done, in [0, 1]."""
-
-
-def typed_model(model: Path, precision: str) -> tuple[Path, str]:
-    """The file beside `model` whose tensors have the types of that precision, and the precision it really has.
-
-    `student_uint8.onnx` and `student.onnx` have `student_fp16.onnx` and `student_int8.onnx` beside them. One that was
-    made from other weights is not taken. Where there is none, it is `model` itself.
-    """
-    metadata = read_metadata(model)
-    own = metadata.get("ivif.precision", "fp32")
-    if own == precision:
-        return model, own
-    stem = model.stem.removesuffix("_uint8")
-    variant = model.with_name(f"{stem}_{precision}.onnx")
-    if variant.is_file():
-        other = read_metadata(variant)
-        source = model.with_name(f"{stem}.onnx")
-        made_from = hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else None
-        if made_from in (None, other.get("ivif.made_from")) and other.get("ivif.version") == metadata.get(
-            "ivif.version"
-        ):
-            return variant, other.get("ivif.precision", "fp32")
-        _LOG.warning("%s was not made from %s and is not used; `ivif export` makes it anew", variant.name, source.name)
-    return model, own
 
 
 def built_precision(trt: Any, types: str, precision: str) -> str:
@@ -91,7 +65,7 @@ def build_engine(
     """Build an engine; seconds on a desktop, minutes on a small Jetson.
 
     Args:
-        onnx, types: the model and the precision of its own types, see `typed_model`.
+        onnx, types: the model and the precision of its own types, see `models.variants.typed_model`.
         logger: from `make_logger`; its last errors become part of this function's.
         timings: kernel timings of an earlier build.
         progress: called from within the build where the release reports progress (10.x and later).

@@ -9,12 +9,12 @@ import re
 import sys
 from pathlib import Path
 
-from ivif_core.backends.engine_cache import EngineCache
-from ivif_core.backends.engine_options import HARDWARE, PRECISIONS, EngineOptions, build_arguments
-from ivif_core.backends.tensorrt.backend import TensorRtBackend
-from ivif_core.backends.tensorrt.builder import typed_model
+from ivif_core.backends.tensorrt.engine_cache import EngineCache
+from ivif_core.backends.tensorrt.engine_options import HARDWARE, PRECISIONS, EngineOptions, build_arguments
+from ivif_core.backends.tensorrt.runner import TensorRtRunner
 from ivif_core.errors import BackendUnavailable, InputError
 from ivif_core.models import resolve_model
+from ivif_core.models.variants import typed_model
 
 _STEP = 0.05
 
@@ -55,35 +55,35 @@ def run(args: argparse.Namespace) -> int:
         cache=args.cache,
     )
     model = resolve_model(args.model)
-    backend = TensorRtBackend(model, engine=options, progress=_Progress())
-    reason = TensorRtBackend.why_unavailable()
+    runner = TensorRtRunner(model, engine=options, progress=_Progress())
+    reason = TensorRtRunner.why_unavailable()
     if args.dry_run:
-        print(json.dumps(_plan(backend, reason), indent=1))
+        print(json.dumps(_plan(runner, reason), indent=1))
         return 0
     if reason:
-        raise BackendUnavailable(f"{reason}; to have it: {TensorRtBackend.requirement}")
+        raise BackendUnavailable(f"{reason}; to have it: {TensorRtRunner.requirement}")
     cache = EngineCache(options.cache, options.cache_limit_bytes)
-    key, _ = backend.plan()
-    if not backend.needs_build():
+    key, _ = runner.plan()
+    if not runner.needs_build():
         print(f"nothing to do: {cache.path(key)}")
         return 0
     if reason := cache.why_not_writable():
         raise InputError(f"{reason}; choose a folder that can be written with --cache or XDG_CACHE_HOME")
-    with backend:
-        described = backend.describe()
+    with runner:
+        described = runner.describe()
     if cache.load(key) is None:
         raise InputError(f"the engine was built, but {cache.folder} could not keep it: free space there")
     print(f"built {cache.path(key)} for {described}")
     return 0
 
 
-def _plan(backend: TensorRtBackend, reason: str | None) -> dict[str, object]:
-    cache = EngineCache(backend.engine.cache)
+def _plan(runner: TensorRtRunner, reason: str | None) -> dict[str, object]:
+    cache = EngineCache(runner.engine.cache)
     if reason is None:
-        key, of = backend.plan()
-        return {**of, "key": key, "path": str(cache.path(key)), "cached": not backend.needs_build()}
-    model, types = typed_model(backend.model, backend.engine.precision)
-    arguments = build_arguments(backend.model, backend.engine)
+        key, of = runner.plan()
+        return {**of, "key": key, "path": str(cache.path(key)), "cached": not runner.needs_build()}
+    model, types = typed_model(runner.model, runner.engine.precision)
+    arguments = build_arguments(runner.model, runner.engine)
     return {"file": model.name, "types": types, "arguments": arguments, "key": None, "why no key": reason}
 
 

@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from ivif_core.backends.engine_cache import EngineCache
+from ivif_core.backends.tensorrt.engine_cache import EngineCache
 from ivif_core.errors import InputError
 
 _SHOWN = ("file", "precision", "gpu", "tensorrt", "minimum", "maximum")

@@ -10,9 +10,9 @@ from ivif_core.evaluation.variant_check import Parity, compare
 from ivif_core.files.outputs import check_apart
 from ivif_core.imaging.files import pair_by_stem, read_infrared, read_visible
 from ivif_core.models.onnx_graph import operators
-from ivif_core.models.variants import VARIANTS, write_variants
 from ivif_core.registration.base import Resize
 from ivif_core.thermal.scaling import PercentileScaling, to_intensity
+from ivif_core.training.variants import VARIANTS, write_variants
 
 _CALIBRATION_PAIRS = 16
 

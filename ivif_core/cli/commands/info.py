@@ -62,7 +62,7 @@ def _installed() -> list[str]:
 
 def _loads(name: str, model: Path) -> tuple[str, str | None]:
     """What the backend says of itself, and why it cannot run the model, or None."""
-    backend = backends.backend_class(name)(model)
+    backend = backends.StudentModel(backends.backend_class(name), model)
     try:
         if backend.needs_build():
             return "its engine is not built yet; `ivif build-engine` does it, else the first use", None

@@ -85,6 +85,7 @@ class Statistics(nn.Module):
 
     def forward(self, blocks: Tensor) -> Tensor:
         """N×64×H/8×W/8 -> N×2×H/4×W/4: mean and activity of each cell."""
+        blocks = _typed(blocks, self.kernels)
         cells = functional.pixel_shuffle(functional.conv2d(blocks, self.kernels), BLOCK // CELL)
         mean, differences = cells.split([1, len(SAMPLES)], dim=1)
         return torch.cat([mean, differences.abs().mean(1, keepdim=True)], dim=1)
@@ -176,9 +177,9 @@ class Maps(nn.Module):
 
     def corrections(self, known: Tensor, vivid: Tensor) -> tuple[Tensor, Tensor]:
         """What the trained layers say: `_CORRECTIONS` at this vividness, N×8×H×W, and of the tones, N×2×H×W."""
-        features = torch.relu(self.stem(known))
+        features = torch.relu(self.stem(_typed(known, self.stem.weight)))
         # Replicated once, so that no later convolution pads and the border is not seen as a dark frame.
-        corrections = self.head(self.body(_edged(features, self.halo)))
+        corrections = _typed(self.head(self.body(_edged(features, self.halo))), known)
         faithful, change, tone = corrections.split([len(_CORRECTIONS), len(_CORRECTIONS), 2], dim=1)
         return faithful + vivid * change, tone
 
@@ -269,6 +270,11 @@ def _doubled(maps: Tensor) -> Tensor:
     return functional.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
+def _typed(maps: Tensor, like: Tensor) -> Tensor:
+    """In the precision of `like`; nothing is traced where they are the same."""
+    return maps if maps.dtype == like.dtype else maps.to(like.dtype)
+
+
 def _edged(maps: Tensor, width: int) -> Tensor:
     return functional.pad(maps, (width,) * 4, mode="replicate")
 
@@ -279,12 +285,16 @@ class Student(nn.Module):
     Args:
         channels: width of the low-resolution network.
         dilations: one separable layer each.
+
+    Attributes:
+        config: the arguments, as an exported file keeps them.
     """
 
     stride = STRIDE
 
     def __init__(self, channels: int = 32, dilations: tuple[int, ...] = (1, 2, 4, 1)) -> None:
         super().__init__()
+        self.config = {"channels": channels, "dilations": list(dilations)}
         self.maps = Maps(channels, dilations)
         self.statistics = Statistics()
         self.register_buffer("blocks_kernel", torch.eye(BLOCK**2).reshape(-1, 1, BLOCK, BLOCK), persistent=False)
@@ -296,6 +306,16 @@ class Student(nn.Module):
         reach = 3 * 2  # blocks to each side: of the bases, of contrasts between them, of those blurred again
         wide = STRIDE * (WIDE + 3)  # a block's own place, and its neighbours by the enlargement
         return 2 * BLOCK * (reach + self.maps.halo + 2) + wide
+
+    def lower_precision(self) -> Student:
+        """Full resolution and trained layers in float16, the rules in float32: they cost next to nothing, but magnify
+        rounding. Takes and gives float16 from then on."""
+        self.half()
+        for rules in (self.statistics, self.maps):
+            rules.float()
+        for trained in (self.maps.stem, self.maps.body, self.maps.head):
+            trained.half()
+        return self
 
     def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
         """
@@ -319,7 +339,7 @@ class Student(nn.Module):
         statistics = torch.cat([self.statistics(infrared), self.statistics(visible)], dim=1)
         offset, infrared_gain, visible_gain = (
             functional.conv2d(one, self.enlarge_kernel, stride=BLOCK // CELL)
-            for one in self.maps(statistics, vividness).split(1, dim=1)
+            for one in _typed(self.maps(statistics, vividness), infrared).split(1, dim=1)
         )
         fused = offset + infrared_gain * infrared + visible_gain * visible
         return functional.pixel_shuffle(fused, BLOCK)[..., :height, :width]

@@ -10,7 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from ivif_core import backends
-from ivif_core.backends.base import signature_from_io
+from ivif_core.backends.runner import Port
+from ivif_core.backends.student_model import signature_of
 from ivif_core.errors import BackendUnavailable, ConfigError, InputError, ModelError
 from ivif_core.models import resolve_model
 
@@ -130,7 +131,9 @@ def test_a_model_that_breaks_the_contract_is_refused_by_name(tmp_path):
     with pytest.raises(ModelError, match=r"expected inputs infrared, visible.*thermal"):
         backends.create("onnxruntime", wrong)
     with pytest.raises(ModelError, match="expected images all uint8 or all float32"):
-        signature_from_io({"infrared": ("uint8", None), "visible": ("float32", None)}, ["fused"])
+        signature_of(
+            {"infrared": Port("uint8", None), "visible": Port("float32", None)}, {"fused": Port("uint8", None)}
+        )
 
 
 @pytest.mark.parametrize(

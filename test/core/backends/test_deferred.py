@@ -14,8 +14,8 @@ import pytest
 
 from ivif_core import backends
 from ivif_core.backends import EngineOptions
-from ivif_core.backends.deferred import DeferredBackend
-from ivif_core.backends.engine_cache import EngineCache
+from ivif_core.backends.deferred import DeferredModel
+from ivif_core.backends.tensorrt.engine_cache import EngineCache
 from ivif_core.fusion import Fuser
 from test.core.backends.test_backends import noise, write_model
 from test.standins import install
@@ -44,7 +44,7 @@ class Rig:
         }.items():
             monkeypatch.setenv(name, value)
 
-    def create(self, name: str = "tensorrt") -> backends.Backend:
+    def create(self, name: str = "tensorrt") -> backends.StudentModel:
         return backends.create(name, self.model, engine=self.options, wait_for_engine=False)
 
     @property
@@ -74,7 +74,7 @@ def fuse_until(backend, condition, seconds: float = 60.0) -> int:
 @pytest.mark.parametrize("name", ["tensorrt", "auto"])
 def test_fuses_at_once_and_swaps_between_two_frames(rig, name) -> None:
     with rig.create(name) as backend:
-        assert isinstance(backend, DeferredBackend)
+        assert isinstance(backend, DeferredModel)
         assert backend.current.name in ("openvino", "onnxruntime")
         assert "in place of tensorrt: an engine is built" in backend.describe()
         before = fuse_until(backend, lambda: backend.current.name == "tensorrt")
@@ -95,7 +95,7 @@ def test_progress_is_described(rig) -> None:
 
 def test_the_one_door_passes_it_on(rig) -> None:
     with Fuser(rig.model, "tensorrt", engine=rig.options, wait_for_engine=False) as fuser:
-        assert isinstance(fuser.backend, DeferredBackend)
+        assert isinstance(fuser.backend, DeferredModel)
         assert fuser.fuse(noise(0, 40, 50), noise(1, 40, 50, 3)).shape == (40, 50, 3)
 
 

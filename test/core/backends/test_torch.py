@@ -2,28 +2,31 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from ivif_core import backends
-from ivif_core.backends import EngineOptions
-from ivif_core.backends.onnxruntime import OnnxRuntimeBackend
-from ivif_core.backends.torch import TorchBackend
+from ivif_core.backends import EngineOptions, StudentModel
+from ivif_core.backends.onnxruntime import OnnxRuntimeRunner
+from ivif_core.backends.torch import TorchRunner
 from ivif_core.errors import BackendUnavailable, ModelError
 from ivif_core.imaging.files import pair_by_stem, read_infrared, read_visible
 from ivif_core.models import resolve_model
+from ivif_core.training.export import export_student
+from ivif_core.training.networks.student import Student
+from ivif_core.training.variants import write_variants
 from test.core.backends.test_backends import noise, write_model
-from test.core.models.test_variants import network, scene
+from test.training.test_variants import scene
 
 torch = pytest.importorskip("torch")
 
 
-class OnCpu(TorchBackend):
+class OnCpu(TorchRunner):
     """The same code without the CUDA graph, so that its numbers are checked where there is no GPU."""
 
     device_type = "cpu"
@@ -31,8 +34,8 @@ class OnCpu(TorchBackend):
 
 def difference(model, infrared, visible, vividness: float, precision: str) -> np.ndarray:
     with (
-        OnCpu(model, engine=EngineOptions(precision=precision)) as ours,
-        OnnxRuntimeBackend(model) as reference,
+        StudentModel(OnCpu, model, engine=EngineOptions(precision=precision)) as ours,
+        StudentModel(OnnxRuntimeRunner, model) as reference,
     ):
         fused = ours.infer(infrared, visible, vividness)
         assert fused.dtype == np.uint8 and fused.shape == visible.shape
@@ -58,56 +61,65 @@ def test_agrees_on_real_pairs_in_half_precision(shared) -> None:
         assert worst.max() <= 1 and worst.mean() <= 0.1
 
 
-def test_shape_arithmetic_padding_and_convolutions_of_another_network(tmp_path) -> None:
+@pytest.fixture
+def trained(tmp_path) -> Path:
+    """All files of a student that corrects something, of another width than the shipped one."""
+    torch.manual_seed(3)
+    student = Student(channels=8, dilations=(1, 3))
+    with torch.no_grad():
+        student.maps.head.weight.normal_(0, 0.05)
+    export_student(student, tmp_path, recipe="r")
+    write_variants(tmp_path / "student.onnx", tmp_path, ["fp16", "bgr"])
+    return tmp_path
+
+
+def test_the_file_alone_says_which_module_it_is(trained) -> None:
     infrared, visible = scene(2, 41, 53)
     grey = cv2.cvtColor(visible, cv2.COLOR_BGR2GRAY)
+    for file in ("student.onnx", "student_uint8.onnx", "student_fp16.onnx"):
+        for precision in ("fp32", "fp16"):
+            assert difference(trained / file, infrared, grey, 0.3, precision).max() <= 1
     for precision in ("fp32", "fp16"):
-        assert difference(network(tmp_path / "n.onnx"), infrared, grey, 0.3, precision).max() <= 1
+        assert difference(trained / "student_bgr.onnx", infrared, visible, 0.3, precision).max() <= 3
 
 
-OPERATIONS = [
-    ("DepthToSpace", {"blocksize": 2, "mode": "DCR"}, (1, 8, 5, 6)),
-    ("DepthToSpace", {"blocksize": 2, "mode": "CRD"}, (1, 8, 5, 6)),
-    ("AveragePool", {"kernel_shape": [2, 2], "strides": [2, 2]}, (1, 3, 6, 8)),
-    ("ReduceMean", {"axes": [1], "keepdims": 1}, (1, 3, 4, 5)),
-    ("ReduceMean", {"axes": [2, 3], "keepdims": 0}, (1, 3, 4, 5)),
-    ("Transpose", {"perm": [0, 2, 3, 1]}, (1, 3, 4, 5)),
-    *((name, {}, (1, 2, 4, 5)) for name in ("Exp", "Floor", "Neg", "Relu", "Round", "Sigmoid", "Tanh", "Identity")),
-]
-
-
-@pytest.mark.parametrize(("operator", "attributes", "shape"), OPERATIONS)
-def test_operators_compute_what_onnx_says(operator, attributes, shape, rng) -> None:
-    from onnx.reference import ReferenceEvaluator
-
-    from ivif_core.backends.onnx_in_torch import OnnxInTorch
-
-    node = helper.make_node(operator, ["x"], ["fused"], **attributes)
-    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
-    output = helper.make_tensor_value_info("fused", TensorProto.FLOAT, None)
-    model = helper.make_model(
-        helper.make_graph([node], "g", [value], [output]), opset_imports=[helper.make_opsetid("", 17)]
-    )
-    x = (4 * rng.random(shape, np.float32) - 2).astype(np.float32)
-    expected = ReferenceEvaluator(model).run(None, {"x": x})[0]
-    result = OnnxInTorch(model)({"x": torch.from_numpy(x)}).numpy()
-    np.testing.assert_allclose(result, expected, atol=1e-6)
-
-
-def test_unknown_operator_is_named(tmp_path) -> None:
-    model = onnx.load(write_model(tmp_path / "m.onnx"))
-    model.graph.node[2].op_type = "Mod"
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        (None, "does not say which network it is"),
+        ("[1]", "none of local-affine"),
+        ('{"name": "os"}', "none of local-affine"),
+        ('{"name": "local-affine", "channels": 32}', "expected channels, dilations"),
+        ('{"name": "local-affine", "channels": 99999999, "dilations": [1]}', "whole numbers up to 1024"),
+        ('{"name": "local-affine", "channels": true, "dilations": [1]}', "whole numbers up to 1024"),
+        ('{"name": "local-affine", "channels": 16, "dilations": [1, 2, 4, 1]}', r"the file has \(32, "),
+        ('{"name": "local-affine", "channels": 32, "dilations": [1, 2, 4, 1, 1]}', "the file has nothing"),
+    ],
+)
+def test_a_file_that_is_of_no_known_network_is_refused_in_one_line(entry, told, tmp_path) -> None:
+    model = onnx.load(resolve_model())
+    kept = [one for one in model.metadata_props if one.key != "ivif.network"]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    if entry:
+        model.metadata_props.add(key="ivif.network", value=entry)
     onnx.save(model, tmp_path / "m.onnx")
-    with OnCpu(tmp_path / "m.onnx") as backend, pytest.raises(ModelError, match="operators Mod are not supported"):
-        backend.infer(noise(0, 40, 40), noise(1, 40, 40), 0.5)
+    with pytest.raises(ModelError, match=told) as caught:
+        StudentModel(OnCpu, tmp_path / "m.onnx").open()
+    assert "\n" not in str(caught.value)
+
+
+def test_another_contract_is_refused(tmp_path) -> None:
+    with pytest.raises(ModelError, match="torch runs a whole student"):
+        StudentModel(OnCpu, write_model(tmp_path / "m.onnx")).open()
 
 
 def test_shapes_change_and_everything_is_dropped_on_close() -> None:
-    with OnCpu(resolve_model()) as backend:
+    with StudentModel(OnCpu, resolve_model()) as backend:
         for size in ((40, 50), (64, 32), (40, 50)):
             assert backend.infer(noise(0, *size), noise(1, *size), 0.5).shape == size
         assert backend.describe().startswith("torch ")
-    assert not [value for value in vars(backend).values() if isinstance(value, (torch.nn.Module, torch.Tensor))]
+    assert not [value for value in vars(backend.runner).values() if isinstance(value, (torch.nn.Module, torch.Tensor))]
 
 
 @pytest.mark.gpu
@@ -115,15 +127,15 @@ def test_shapes_change_and_everything_is_dropped_on_close() -> None:
 def test_on_the_gpu_with_and_without_a_graph(monkeypatch) -> None:
     infrared, visible = scene(3, 480, 640)
     grey = cv2.cvtColor(visible, cv2.COLOR_BGR2GRAY)
-    with OnnxRuntimeBackend(resolve_model()) as reference:
+    with StudentModel(OnnxRuntimeRunner, resolve_model()) as reference:
         expected = reference.infer(infrared, grey, 0.5).astype(int)
-    with TorchBackend(resolve_model()) as backend:
+    with StudentModel(TorchRunner, resolve_model()) as backend:
         for _ in range(3):
             assert np.abs(backend.infer(infrared, grey, 0.5) - expected).max() <= 1
-        assert backend._graph is not None
+        assert backend.runner._graph is not None
         assert 0 < backend.device_seconds < backend.run_seconds
-    monkeypatch.setattr(TorchBackend, "_capture", lambda self: None)
-    with TorchBackend(resolve_model()) as backend:
+    monkeypatch.setattr(TorchRunner, "_capture", lambda self: None)
+    with StudentModel(TorchRunner, resolve_model()) as backend:
         assert np.abs(backend.infer(infrared, grey, 0.5) - expected).max() <= 1
         assert backend.device_seconds is None
 
@@ -142,12 +154,12 @@ def test_time_on_the_device_is_that_between_two_events_around_the_graph() -> Non
             assert (self.name, end.name) == ("before", "after")
             return 2.5  # ms
 
-    with OnCpu(resolve_model()) as backend:
+    with StudentModel(OnCpu, resolve_model()) as backend:
         expected = backend.infer(noise(0, 40, 50), noise(1, 40, 50), 0.5)
         assert backend.device_seconds is None
-        backend._fused = torch.from_numpy(expected.copy())[None, None]
-        backend._graph = SimpleNamespace(replay=lambda: calls.append("replay"))
-        backend._events = (Event("before"), Event("after"))
+        backend.runner._fused = torch.from_numpy(expected.copy())[None, None]
+        backend.runner._graph = SimpleNamespace(replay=lambda: calls.append("replay"))
+        backend.runner._events = (Event("before"), Event("after"))
         np.testing.assert_array_equal(backend.infer(noise(0, 40, 50), noise(1, 40, 50), 0.5), expected)
         assert calls == ["before", "replay", "after"] and backend.device_seconds == 0.0025
 
@@ -217,4 +229,4 @@ def test_onnxruntime_without_gpu_providers_says_so(monkeypatch) -> None:
 def test_the_form_for_cpus_is_refused_by_name():
     maps = resolve_model().with_name("student_maps.onnx")
     with pytest.raises(ModelError, match=r"student_maps.onnx is the form for CPUs; give the one with _uint8"):
-        OnCpu(maps).open()
+        StudentModel(OnCpu, maps).open()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from ivif_core import __version__, backends
-from ivif_core.backends.onnxruntime import OnnxRuntimeBackend
+from ivif_core.backends.onnxruntime import OnnxRuntimeRunner
 from ivif_core.cli.main import main
 
 
@@ -19,7 +19,7 @@ def test_info_says_what_runs_here(brighter_model, capsys):
 
 
 def test_info_says_why_a_backend_is_not_there(brighter_model, capsys, monkeypatch):
-    monkeypatch.setattr(OnnxRuntimeBackend, "why_unavailable", classmethod(lambda cls: "its library is gone"))
+    monkeypatch.setattr(OnnxRuntimeRunner, "why_unavailable", classmethod(lambda cls: "its library is gone"))
     assert main(["info", "--model", str(brighter_model)]) in (0, 1)
     assert "onnxruntime: no: its library is gone; to have it: pip install onnxruntime" in capsys.readouterr().out
 

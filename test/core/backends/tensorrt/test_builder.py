@@ -9,18 +9,20 @@ from pathlib import Path
 import onnx
 import pytest
 
-from ivif_core.backends import EngineOptions
-from ivif_core.backends.engine_cache import BuildCancelled, EngineCache
-from ivif_core.backends.tensorrt.backend import TensorRtBackend
-from ivif_core.backends.tensorrt.builder import typed_model
+from ivif_core.backends import EngineOptions, StudentModel
+from ivif_core.backends.tensorrt.engine_cache import BuildCancelled, EngineCache
+from ivif_core.backends.tensorrt.runner import TensorRtRunner
 from ivif_core.errors import BackendUnavailable, ConfigError, ModelError
+from ivif_core.models.variants import typed_model
 from test.core.backends.test_backends import write_model
 from test.standins.in_process import SIZE, StandIn, assert_fuses
 
 
 def test_key_changes_with_all_that_the_engine_depends_on(standin, model, tmp_path, options) -> None:
     def key(**changes) -> str:
-        return TensorRtBackend(model, engine=EngineOptions(**{"cache": tmp_path, **changes})).plan()[0]
+        return StudentModel(
+            TensorRtRunner, model, engine=EngineOptions(**{"cache": tmp_path, **changes})
+        ).runner.plan()[0]
 
     keys = [key(), key(precision="fp32"), key(maximum=(2160, 4096)), key(minimum=(64, 64)), key(hardware="ampere_plus")]
     keys.append(key(version_compatible=True))
@@ -38,16 +40,16 @@ def test_key_changes_with_all_that_the_engine_depends_on(standin, model, tmp_pat
 
 def test_portable_engines_are_shared_as_promised(standin, model, tmp_path) -> None:
     options = EngineOptions(cache=tmp_path, hardware="ampere_plus", version_compatible=True)
-    with TensorRtBackend(model, engine=options) as backend:
+    with StudentModel(TensorRtRunner, model, engine=options) as backend:
         assert_fuses(backend, 0)
     standin.cuda.device_name, standin.cuda.capability = "Another GPU", (8, 9)
-    with TensorRtBackend(model, engine=options) as backend:
+    with StudentModel(TensorRtRunner, model, engine=options) as backend:
         assert_fuses(backend, 0)
     assert standin.builds == 1
 
 
 def test_same_compute_capability_needs_a_release_that_has_it(standin, release, model, tmp_path) -> None:
-    backend = TensorRtBackend(model, engine=EngineOptions(cache=tmp_path, hardware="compute_capability"))
+    backend = StudentModel(TensorRtRunner, model, engine=EngineOptions(cache=tmp_path, hardware="compute_capability"))
     if release in ("8.6", "10.3"):
         with pytest.raises(BackendUnavailable, match=r"10\.13"):
             backend.open()
@@ -61,7 +63,7 @@ def test_broken_model_is_told_with_the_parsers_words(standin, tmp_path, options)
     model.graph.node[2].op_type = "Frobnicate"
     onnx.save(model, tmp_path / "m.onnx")
     with pytest.raises(ModelError, match=r"cannot parse the model: .*Frobnicate"):
-        TensorRtBackend(tmp_path / "m.onnx", engine=options).open()
+        StudentModel(TensorRtRunner, tmp_path / "m.onnx", engine=options).open()
     assert EngineCache(options.cache).entries() == []
     standin.assert_nothing_is_left()
 
@@ -75,7 +77,7 @@ def test_build_can_be_cancelled_and_reports_progress(standin, release, model, op
         if len(seen) == 2:
             cancelled.set()
 
-    backend = TensorRtBackend(model, engine=options, progress=progress, cancelled=cancelled)
+    backend = StudentModel(TensorRtRunner, model, engine=options, progress=progress, cancelled=cancelled)
     if release == "8.6":  # has no progress monitor
         with backend:
             assert_fuses(backend, 0)
@@ -105,10 +107,12 @@ def test_precision_comes_from_the_file_where_tensorrt_is_strongly_typed(standin,
 
     def built(precision: str) -> tuple[bool, set[str]]:
         chosen = EngineOptions(cache=options.cache, precision=precision)
-        backend = TensorRtBackend(model, engine=chosen)
+        backend = StudentModel(TensorRtRunner, model, engine=chosen)
         with backend:
             assert_fuses(backend, 0)
-        plan = EngineCache(options.cache).load(backend.plan()[0]).removeprefix(b"standin-plan").partition(b"\n")[0]
+        plan = (
+            EngineCache(options.cache).load(backend.runner.plan()[0]).removeprefix(b"standin-plan").partition(b"\n")[0]
+        )
         return json.loads(plan)["strongly_typed"], set(json.loads(plan)["flags"])
 
     always = release == "11.4"
@@ -141,9 +145,9 @@ def test_dla_core(release, monkeypatch, model, tmp_path) -> None:
     options = EngineOptions(minimum=SIZE, optimum=SIZE, maximum=SIZE, dla_core=1, cache=tmp_path)
     StandIn(release, monkeypatch, dla_cores=1)
     with pytest.raises(BackendUnavailable, match="DLA core 1 does not exist: there are 1"):
-        TensorRtBackend(model, engine=options).open()
+        StudentModel(TensorRtRunner, model, engine=options).open()
     standin = StandIn(release, monkeypatch, dla_cores=2)
-    with TensorRtBackend(model, engine=options) as backend:
+    with StudentModel(TensorRtRunner, model, engine=options) as backend:
         assert_fuses(backend, 0)
     standin.assert_nothing_is_left()
 

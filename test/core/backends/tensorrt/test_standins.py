@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 
-from ivif_core.backends import EngineOptions
+from ivif_core.backends import EngineOptions, StudentModel
 from ivif_core.backends.cuda import why_no_driver
 from test.core.backends.test_backends import noise, write_model
 from test.standins import install
@@ -22,21 +22,21 @@ from test.standins.tensorrt_module import RELEASES
 from test.standins.tensorrt_release import NAMES
 
 REPOSITORY = Path(__file__).resolve().parents[4]
-MODULES = ("engine_cache", "cuda", "tensorrt_builder", "tensorrt_backend")  # in the order of their imports
+MODULES = ("cuda", "tensorrt.engine_cache", "tensorrt.builder", "tensorrt.runner")  # in the order of their imports
 
 
 def _mutated(module: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The backend module, with one text replaced in it or in a module that it uses."""
     loaded = {}
     for name in MODULES:
-        source = (REPOSITORY / "ivif_core" / "backends" / f"{name}.py").read_text()
+        source = (REPOSITORY / "ivif_core" / "backends" / f"{name.replace('.', '/')}.py").read_text()
         if name == module:
             assert old in source, f"{name} does not contain {old!r}: the mutation is out of date"
             source = source.replace(old, new)
         loaded[name] = ModuleType(f"ivif_core.backends.{name}")
         monkeypatch.setitem(sys.modules, f"ivif_core.backends.{name}", loaded[name])
         exec(compile(source, f"{name} (mutated)", "exec"), loaded[name].__dict__)
-    return loaded["tensorrt_backend"]
+    return loaded["tensorrt.runner"]
 
 
 def _exercise(release: str, backend_module: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def _exercise(release: str, backend_module: ModuleType, folder: Path, monkeypatc
     model = write_model(folder / "model.onnx", element=onnx.TensorProto.UINT8)
     options = EngineOptions(cache=folder / "cache", optimum=(40, 50), maximum=(100, 100), version_compatible=True)
     for _ in range(2):  # built, then from the cache
-        with backend_module.TensorRtBackend(model, engine=options) as backend:
+        with StudentModel(backend_module.TensorRtRunner, model, engine=options) as backend:
             pairs = [(noise(s, *size), noise(s + 9, *size)) for s in range(4) for size in ((40, 50),)]
             pairs += [(noise(s, 64, 33), noise(s + 9, 64, 33)) for s in range(3)]
             fused = [backend.infer(*pair, 0.5).copy() for pair in pairs]
@@ -65,76 +65,80 @@ def _exercise(release: str, backend_module: ModuleType, folder: Path, monkeypatc
 
 
 MUTATIONS = {
-    "call renamed as in an old release": ("tensorrt_backend", "execute_async_v3(int(", "execute_async_v2(int("),
-    "another call renamed": ("tensorrt_backend", "context.set_input_shape(", "context.set_binding_shape("),
-    "name that no release has": ("tensorrt_builder", "set_memory_pool_limit", "set_memory_limit"),
-    "flag that newer releases lack": ("tensorrt_builder", 'if hasattr(flags, "EXPLICIT_BATCH"):', "if True:"),
+    "call renamed as in an old release": ("tensorrt.runner", "execute_async_v3(int(", "execute_async_v2(int("),
+    "another call renamed": ("tensorrt.runner", "context.set_input_shape(", "context.set_binding_shape("),
+    "name that no release has": ("tensorrt.builder", "set_memory_pool_limit", "set_memory_limit"),
+    "flag that newer releases lack": ("tensorrt.builder", 'if hasattr(flags, "EXPLICIT_BATCH"):', "if True:"),
     "flag that older releases lack": (
-        "tensorrt_builder",
+        "tensorrt.builder",
         'hasattr(flags, "STRONGLY_TYPED") and',
         "flags.STRONGLY_TYPED or",
     ),
-    "monitor where there is none": ("tensorrt_builder", 'hasattr(trt, "IProgressMonitor") and', "True or"),
-    "no profile": ("tensorrt_builder", "if config.add_optimization_profile(profile) < 0:", "if False:"),
+    "monitor where there is none": ("tensorrt.builder", 'hasattr(trt, "IProgressMonitor") and', "True or"),
+    "no profile": ("tensorrt.builder", "if config.add_optimization_profile(profile) < 0:", "if False:"),
     "profile out of order": (
-        "tensorrt_builder",
+        "tensorrt.builder",
         "(options.minimum, options.optimum,",
         "(options.optimum, options.minimum,",
     ),
-    "shapes never inferred": ("tensorrt_backend", "missing = context.infer_shapes()", "missing = []"),
+    "shapes never inferred": ("tensorrt.runner", "missing = context.infer_shapes()", "missing = []"),
     "an address is left out": (
-        "tensorrt_backend",
+        "tensorrt.runner",
         "if not context.set_tensor_address(",
         "if name == 'fused' and not context.set_tensor_address(",
     ),
     "stream given as an object": (
-        "tensorrt_backend",
+        "tensorrt.runner",
         "execute_async_v3(int(self._stream))",
         "execute_async_v3(str(self._stream))",
     ),
-    "capture before the first run": ("tensorrt_backend", "self._graph is None and self._warm", "self._graph is None"),
-    "old graph after a new shape": ("tensorrt_backend", "self._graph, self._warm = None, False", "self._warm = False"),
+    "capture before the first run": ("tensorrt.runner", "self._graph is None and self._warm", "self._graph is None"),
+    "old graph after a new shape": ("tensorrt.runner", "self._graph, self._warm = None, False", "self._warm = False"),
     "result read before it is there": ("cuda", 'self._call("cudaStreamSynchronize", stream)', "pass"),
-    "input not copied": ("tensorrt_backend", "self._cuda.copy_in(device,", "(lambda *_: None)(device,"),
-    "output not copied": ("tensorrt_backend", 'self._cuda.copy_out(self._host["fused"][0],', "(lambda *_: None)(None,"),
+    "input not copied": ("tensorrt.runner", "self._cuda.copy_in(device,", "(lambda *_: None)(device,"),
+    "output not copied": ("tensorrt.runner", "self._cuda.copy_out(self._host[name][0],", "(lambda *_: None)(None,"),
     "copied the wrong way": ("cuda", "cudaMemcpyHostToDevice", "cudaMemcpyDeviceToHost"),
     "copied too much": (
-        "tensorrt_backend",
+        "tensorrt.runner",
         "self._host[name][0], nbytes, self._stream",
         "self._host[name][0], nbytes + 1, self._stream",
     ),
-    "device memory not freed": ("tensorrt_backend", "self._memory.callback(self._cuda.free, device)", "pass"),
-    "host memory not freed": ("tensorrt_backend", "self._memory.callback(self._cuda.free_host, host)", "pass"),
+    "device memory not freed": ("tensorrt.runner", "self._memory.callback(self._cuda.free, device)", "pass"),
+    "host memory not freed": ("tensorrt.runner", "self._memory.callback(self._cuda.free_host, host)", "pass"),
     "device memory freed twice": (
-        "tensorrt_backend",
+        "tensorrt.runner",
         "self._memory.callback(self._cuda.free, device)",
         "[self._memory.callback(self._cuda.free, device) for _ in '12']",
     ),
     "host memory freed as device memory": (
-        "tensorrt_backend",
+        "tensorrt.runner",
         "(self._cuda.free_host, host)",
         "(self._cuda.free, host)",
     ),
-    "graph not destroyed": ("tensorrt_backend", "self._memory.callback(self._cuda.destroy_graph, graph)", "pass"),
+    "graph not destroyed": ("tensorrt.runner", "self._memory.callback(self._cuda.destroy_graph, graph)", "pass"),
     "recorded graph not destroyed": ("cuda", 'self._call("cudaGraphDestroy", graph)', "pass"),
-    "stream not destroyed": ("tensorrt_backend", "stack.callback(self._cuda.destroy_stream, self._stream)", "pass"),
+    "stream not destroyed": ("tensorrt.runner", "stack.callback(self._cuda.destroy_stream, self._stream)", "pass"),
     "memory freed while in use": (
-        "tensorrt_backend",
+        "tensorrt.runner",
         "self._device[name] = device, nbytes",
         "self._device[name] = device, nbytes; self._cuda.free(device)",
     ),
     "engine kept after close": (
-        "tensorrt_backend",
+        "tensorrt.runner",
         "self._context = self.engine = None",
         "globals().setdefault('kept', []).append(self._context)",
     ),
-    "memory anew for each run": ("tensorrt_backend", "if shapes == self._shapes:", "if False:"),
+    "memory anew for each run": ("tensorrt.runner", "if shapes == self._shapes:", "if False:"),
     "engine of another release trusted": (
-        "tensorrt_backend",
+        "tensorrt.runner",
         "runtime.engine_host_code_allowed = True",
         "runtime.engine_host_code = True",
     ),
-    "cache keeps half an engine": ("engine_cache", "self.store(key, engine, of)", "self.store(key, engine[:50], of)"),
+    "cache keeps half an engine": (
+        "tensorrt.engine_cache",
+        "self.store(key, engine, of)",
+        "self.store(key, engine[:50], of)",
+    ),
 }
 
 

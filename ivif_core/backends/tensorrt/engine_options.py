@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ivif_core.backends.engine_cache import DEFAULT_LIMIT_BYTES
+from ivif_core.backends.tensorrt.engine_cache import DEFAULT_LIMIT_BYTES
 from ivif_core.errors import ConfigError
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -18,7 +18,7 @@ class EngineOptions:
 
     Attributes:
         minimum, optimum, maximum: height and width of the smallest, the usual and the largest image.
-        precision: fp32, fp16 or int8; see `tensorrt_builder.typed_model`.
+        precision: fp32, fp16 or int8; see `models.variants.typed_model`.
         device: number of the GPU.
         dla_core: run on that DLA core of a Jetson, the GPU doing what it cannot; None: GPU only.
         hardware: GPUs that the engine serves: the one it is built on, its compute capability, Ampere and later.

@@ -15,19 +15,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ivif_core.backends.engine_cache import BuildCancelled, EngineCache, default_folder, key_of
+from ivif_core.backends.tensorrt.engine_cache import BuildCancelled, EngineCache, default_folder, key_of
 from ivif_core.cli.main import main
 from ivif_core.errors import ConfigError
 
 KEY = key_of({"model": "a"})
 ENGINE = bytes(range(256)) * 40
-REPOSITORY = Path(__file__).resolve().parents[3]
+REPOSITORY = Path(__file__).resolve().parents[4]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 BUILDER = """
 import logging, sys, time
 from pathlib import Path
-from ivif_core.backends.engine_cache import EngineCache
+from ivif_core.backends.tensorrt.engine_cache import EngineCache
 logging.basicConfig(level="WARNING", format="%(message)s")
 folder, key, seconds = sys.argv[1:4]
 def build():
@@ -210,11 +210,49 @@ def test_read_only_cache_is_read_and_never_fatal(read_only: Path, cached: bool) 
     if cached:
         EngineCache(folder).store(KEY, ENGINE, {})
     folder.chmod(0o555)
-    unprivileged = "import os, ivif_core.backends.engine_cache\nif os.geteuid() == 0: os.setuid(65534)\n"
+    unprivileged = "import os, ivif_core.backends.tensorrt.engine_cache\nif os.geteuid() == 0: os.setuid(65534)\n"
     out, err = _start(folder, 0, log, prefix=unprivileged).communicate(timeout=30)
     assert out.strip() == str(len(ENGINE)), err
     assert log.read_text() == ("" if cached else "build\n")
     assert err.count("cannot keep the engine") == (0 if cached else 1)
+
+
+@pytest.mark.parametrize("opened", ["file", "folder"])
+@pytest.mark.parametrize("mode", [0o020, 0o002])
+def test_an_engine_that_others_can_write_is_not_loaded(tmp_path: Path, caplog, opened: str, mode: int) -> None:
+    cache = EngineCache(tmp_path / "cache")
+    cache.store(KEY, ENGINE, {})
+    assert cache.load(KEY) == ENGINE
+    path = cache.path(KEY) if opened == "file" else cache.folder
+    path.chmod(path.stat().st_mode | mode)
+    assert cache.load(KEY) is None
+    (record,) = caplog.records
+    assert "can be written by other users" in record.getMessage() and "\n" not in record.getMessage()
+    assert cache.get(KEY, lambda: ENGINE, of={}) == ENGINE  # built anew, and the place closed
+    assert cache.load(KEY) == ENGINE and not path.stat().st_mode & 0o022
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("given", ["file", "folder"])
+def test_an_engine_of_another_user_is_not_loaded(tmp_path: Path, caplog, given: str) -> None:
+    cache = EngineCache(tmp_path / "cache")
+    cache.store(KEY, ENGINE, {})
+    os.chown(cache.path(KEY) if given == "file" else cache.folder, 12345, -1)
+    assert cache.load(KEY) is None
+    assert "belongs to user 12345" in caplog.text
+    assert cache.get(KEY, lambda: ENGINE, of={}) == ENGINE
+    if given == "folder":
+        assert "cannot keep the engine" in caplog.text and "belongs to user 12345" in (cache.why_not_writable() or "")
+
+
+def test_a_cache_is_made_for_its_user_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        cache = EngineCache(tmp_path / "cache")
+        cache.store(KEY, ENGINE, {})
+    finally:
+        os.umask(before)
+    assert cache.load(KEY) == ENGINE
 
 
 def test_says_beforehand_that_nothing_can_be_kept(tmp_path: Path) -> None:

@@ -1,24 +1,31 @@
-"""What every runtime adapter is: the base owns lifecycle, input checks and types; a backend fills in three hooks."""
+"""`StudentModel`: 8-bit images in and out, whatever form of the student a runner has loaded."""
 
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ivif_core.backends.engine_options import EngineOptions
+from ivif_core.backends.runner import Feeds, Outputs, Port, Runner
+from ivif_core.backends.tensorrt.engine_options import EngineOptions
 from ivif_core.errors import InputError, IvifError, ModelError
 from ivif_core.models import maps_form, read_metadata
-from ivif_core.models.local_affine import Skeleton, statistics
+from ivif_core.models.local_affine import MAPS, STATISTICS, Skeleton, statistics
 
 MINIMUM_SIDE = 32
+_PROBE = (MINIMUM_SIDE, 48)
+"""Height and width of the pair that a model is tried on when it is opened; unequal, so that swapped axes are seen."""
+_PROBE_BYTES = 512 << 20
+"""Memory that this may take; the shipped student takes less than 1 MB for it, and runtimes reserve some beside."""
+
+Pair = tuple[np.ndarray, np.ndarray]
+_Self = TypeVar("_Self", bound="StudentModel")
 
 
 @dataclass(frozen=True)
@@ -37,66 +44,67 @@ class Signature:
     colour: bool = False
     maps: bool = False
 
+    @property
+    def output(self) -> str:
+        """Name of the one output."""
+        return "maps" if self.maps else "fused"
 
-class Backend(ABC):
-    """A runtime that maps (infrared, visible) luminance to fused luminance with one ONNX model.
 
-    `run_seconds` is the time of the last `infer`, from 8-bit sources to the 8-bit fused image. `file` is the form of
-    the model that is really loaded.
+class StudentModel:
+    """Maps (infrared, visible) luminance to fused luminance with one ONNX model that follows the contract.
+
+    Attributes:
+        model: the file asked for; `file` is the form of it that is really loaded.
+        signature, metadata: of the loaded file, once open.
+        run_seconds: time of the last `infer`, from 8-bit sources to the 8-bit fused image.
 
     Use it as a context manager, or call `open` and `close`; both may be called twice. Not thread-safe: one caller at
     a time.
     """
 
-    name: ClassVar[str]
-    requirement: ClassVar[str]
-    """What to install to have this backend, as the error says it."""
-    takes_maps: ClassVar[bool] = False
-    """Whether the form for CPUs, `student_maps.onnx`, is taken where it lies beside `student_uint8.onnx`."""
-
-    def __init__(self, model: str | Path, *, threads: int | None = None, engine: EngineOptions | None = None) -> None:
+    def __init__(
+        self,
+        kind: type[Runner],
+        model: str | Path,
+        *,
+        threads: int | None = None,
+        engine: EngineOptions | None = None,
+        **settings: Any,
+    ) -> None:
         """
         Args:
+            kind: the runtime.
             model: an ONNX file that follows the contract in `ivif_core.models`.
-            threads: CPU threads; None leaves the choice to the runtime.
-            engine: GPU, precision and sizes for the backends that build an engine; None: the defaults.
+            threads, engine: see `Runner`.
+            settings: what else that runner takes.
         """
+        self.name = kind.name
+        self.kind = kind
         self.model = self.file = Path(model)
         self.threads = threads
         self.engine = engine or EngineOptions()
         self.metadata: dict[str, str] = {}
         self.signature = Signature(uint8=False, vividness=False)
         self.run_seconds = 0.0
+        self.runner = kind(self.model, threads=threads, engine=self.engine, **settings)
         self._skeleton: Skeleton | None = None
         self._is_open = False
 
-    @classmethod
-    @abstractmethod
-    def why_unavailable(cls) -> str | None:
-        """None where the runtime is installed and usable, else one line that says why not. Imports little."""
-
-    @abstractmethod
-    def _open(self) -> Signature:
-        """Load the model; raise whatever the runtime raises."""
-
-    @abstractmethod
-    def _run(self, feeds: dict[str, np.ndarray]) -> np.ndarray:
-        """Run once on contiguous inputs of the signature's types; return `fused` as the model gives it."""
-
-    @abstractmethod
-    def _close(self) -> None:
-        """Free what `_open` and `_run` took. Called once for each successful `_open`."""
-
     def needs_build(self) -> bool:
         """Whether `open` would have to build an engine first, which takes seconds to minutes."""
-        return False
+        return self.runner.needs_build()
 
     def describe(self) -> str:
         """Runtime, version and device in one line, for logs and diagnostics."""
-        return self.name
+        return self.runner.describe()
 
-    def open(self) -> Backend:
-        """Load the model.
+    @property
+    def device_seconds(self) -> float | None:
+        """See `Runner.device_seconds`."""
+        return self.runner.device_seconds
+
+    def open(self: _Self) -> _Self:
+        """Load the model and try it on a small pair.
 
         Raises:
             ModelError: the file is missing, broken, or does not follow the contract.
@@ -105,19 +113,23 @@ class Backend(ABC):
         if self._is_open:
             return self
         self.metadata = read_metadata(self.model)
-        if self.takes_maps:
-            self.file = maps_form(self.model)
+        if self.kind.takes_maps:
+            self.file = self.runner.model = maps_form(self.model)
         elif self.metadata.get("ivif.form") == "maps":
             raise ModelError(
                 f"{self.name} takes a whole network, and {self.model.name} is the form for CPUs; "
                 "give the one with _uint8 in its name"
             )
+        self.runner.open()
         try:
-            self.signature = self._open()
+            self.signature = signature_of(self.runner.inputs, self.runner.outputs)
+            if self.kind.on_cpu:  # elsewhere the first run of a size costs too much to be made twice
+                visible = np.zeros((*_PROBE, 3) if self.signature.colour else _PROBE, np.uint8)
+                pair = np.zeros(_PROBE, np.uint8), visible
+                self._image(self.runner.run(self._feeds(*pair, 0.5), memory=_PROBE_BYTES), *pair)
         except IvifError:
+            self.runner.close()
             raise
-        except Exception as error:  # runtimes raise their own, undocumented types here
-            raise ModelError(f"{self.name} cannot load {self.file}: {error}") from error
         self._is_open = True
         return self
 
@@ -125,9 +137,9 @@ class Backend(ABC):
         """Free the model's memory."""
         if self._is_open:
             self._is_open = False
-            self._close()
+            self.runner.close()
 
-    def __enter__(self) -> Backend:
+    def __enter__(self: _Self) -> _Self:
         return self.open()
 
     def __exit__(
@@ -148,14 +160,15 @@ class Backend(ABC):
 
         Raises:
             InputError: wrong type, shape, size or vividness.
+            ModelError: the model does not run on this size, or what it gives is no image of it.
         """
         self.open()
         started = time.perf_counter()
-        fused = self._image(self._run(self._feeds(infrared, visible, vividness)), infrared, visible)
+        fused = self._image(self.runner.run(self._feeds(infrared, visible, vividness)), infrared, visible)
         self.run_seconds = time.perf_counter() - started
         return fused
 
-    def infer_many(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]], vividness: float) -> Iterator[np.ndarray]:
+    def infer_many(self, pairs: Iterable[Pair], vividness: float) -> Iterator[np.ndarray]:
         """Fuse a sequence of pairs in order, as fast as the runtime can rather than each as soon as possible.
 
         A runtime that overlaps work takes up to two pairs before it gives the first result.
@@ -163,20 +176,16 @@ class Backend(ABC):
         Args, Yields and Raises: as `infer`.
         """
         self.open()
-        under_way: deque[tuple[np.ndarray, np.ndarray]] = deque()
+        under_way: deque[Pair] = deque()
 
-        def feeds() -> Iterator[dict[str, np.ndarray]]:
+        def feeds() -> Iterator[Feeds]:
             for pair in pairs:
                 feed = self._feeds(*pair, vividness)
                 under_way.append(pair)
                 yield feed
 
-        for output in self._run_many(feeds()):
-            yield self._image(output, *under_way.popleft())
-
-    def _run_many(self, feeds: Iterable[dict[str, np.ndarray]]) -> Iterator[np.ndarray]:
-        """`_run` over a sequence; a runtime that can overlap the work on two of them does it here."""
-        return map(self._run, feeds)
+        for outputs in self.runner.run_many(feeds()):
+            yield self._image(outputs, *under_way.popleft())
 
     def _feeds(self, infrared: np.ndarray, visible: np.ndarray, vividness: float) -> dict[str, np.ndarray]:
         """What the model takes, of 8-bit images."""
@@ -197,16 +206,33 @@ class Backend(ABC):
             feeds["vividness"] = np.array([vividness], np.float32)
         return feeds
 
-    def _image(self, output: np.ndarray, infrared: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    def _image(self, outputs: Outputs, infrared: np.ndarray, visible: np.ndarray) -> np.ndarray:
         """The fused 8-bit image, of what the model gives for these sources."""
-        if self.signature.maps:
+        signature = self.signature
+        output = outputs[signature.output]
+        if signature.maps:
             if self._skeleton is None or self._skeleton.shape != visible.shape:
                 self._skeleton = Skeleton(visible.shape)
+            self._check_output(output, (1, *self._skeleton.maps_shape), np.float32)
             return self._skeleton.apply(infrared, visible, output[0])
+        shape = (1, *visible.shape) if signature.colour else (1, 1, *visible.shape)
+        self._check_output(output, shape, np.uint8 if signature.uint8 else np.float32)
         image = output[0]
-        if not self.signature.uint8:
+        if not signature.uint8:
             image = np.clip(np.rint(image * np.float32(255)), 0, 255).astype(np.uint8)
-        return image if self.signature.colour else image[0]
+        return image if signature.colour else image[0]
+
+    def _check_output(self, output: np.ndarray, shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+        name = f"{self.file.name}: the output {self.signature.output}"
+        if output.shape != shape or output.dtype != dtype:
+            raise ModelError(
+                f"{name} is {output.dtype} {output.shape} where {np.dtype(dtype)} {shape} belongs to these images; "
+                "export the network again"
+            )
+        if dtype == np.float32:
+            with np.errstate(over="ignore", invalid="ignore"):
+                if not np.isfinite(output.sum()):  # one pass: NaN and infinity stay in a sum
+                    raise ModelError(f"{name} has NaN or infinity; the network's weights are broken")
 
     def _check(self, infrared: np.ndarray, visible: np.ndarray, vividness: float) -> None:
         for name, image, ndim in (("infrared", infrared, 2), ("visible", visible, 3 if self.signature.colour else 2)):
@@ -222,25 +248,52 @@ class Backend(ABC):
             raise InputError(f"vividness: expected a number in [0, 1], got {vividness}")
 
 
-def signature_from_io(inputs: dict[str, tuple[str, int | None]], outputs: list[str]) -> Signature:
-    """Read a model's signature from the names, element types and last axes of its inputs.
-
-    Args:
-        inputs: name -> (element type: 'uint8' or 'float32', length of the last axis or None where it is dynamic).
-        outputs: names.
+def signature_of(inputs: dict[str, Port], outputs: dict[str, Port]) -> Signature:
+    """Read a model's signature from its ports.
 
     Raises:
-        ModelError: the names or types are not the contract's.
+        ModelError: names, types or shapes are not the contract's; says which.
     """
     names = inputs.keys() - {"vividness"}
-    if names == {"statistics"} and outputs == ["maps"]:
-        return Signature(uint8=False, vividness="vividness" in inputs, maps=True)
-    if names != {"infrared", "visible"} or outputs != ["fused"]:
+    vividness = "vividness" in inputs
+    if vividness:
+        _expect("vividness", inputs["vividness"], "float32", (1,))
+    if names == {"statistics"} and list(outputs) == ["maps"]:
+        _expect("statistics", inputs["statistics"], "float32", (1, 2 * len(STATISTICS), None, None))
+        _expect("maps", outputs["maps"], "float32", (1, len(MAPS), None, None))
+        return Signature(uint8=False, vividness=vividness, maps=True)
+    if names != {"infrared", "visible"} or list(outputs) != ["fused"]:
         raise ModelError(
             f"expected inputs infrared, visible and optionally vividness, and the output fused; "
             f"got inputs {sorted(inputs)} and outputs {sorted(outputs)}"
         )
-    kinds = {inputs["infrared"][0], inputs["visible"][0]}
+    kinds = {inputs["infrared"].dtype, inputs["visible"].dtype}
     if kinds not in ({"uint8"}, {"float32"}):
         raise ModelError(f"expected images all uint8 or all float32, got {sorted(kinds)}")
-    return Signature(uint8=kinds == {"uint8"}, vividness="vividness" in inputs, colour=inputs["visible"][1] == 3)
+    (kind,) = kinds
+    colour = (inputs["visible"].shape or ())[-1:] == (3,)
+    grey: tuple[int | None, ...] = (1, 1, None, None)
+    image = (1, None, None, 3) if colour else grey
+    for name, port, shape in (
+        ("infrared", inputs["infrared"], grey),
+        ("visible", inputs["visible"], image),
+        ("fused", outputs["fused"], image),
+    ):
+        _expect(name, port, kind, shape)
+    return Signature(uint8=kind == "uint8", vividness=vividness, colour=colour)
+
+
+def _expect(name: str, port: Port, dtype: str, shape: tuple[int | None, ...]) -> None:
+    """An open axis may be any; one of a fixed length must be the contract's, and height and width must be open."""
+    found = port.shape
+    fits = found is None or (
+        len(found) == len(shape)
+        and all(axis is None or axis == wanted for axis, wanted in zip(found, shape, strict=True))
+    )
+    if port.dtype != dtype or not fits:
+        wanted = "×".join("any" if axis is None else str(axis) for axis in shape)
+        got = "an unknown shape" if found is None else "×".join("any" if a is None else str(a) for a in found)
+        raise ModelError(
+            f"expected {name} to be {dtype} {wanted}, got {port.dtype} {got or 'of no axes'}; "
+            "export the network with open height and width"
+        )

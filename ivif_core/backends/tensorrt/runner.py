@@ -12,27 +12,27 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ivif_core.backends.base import Backend, Signature, signature_from_io
 from ivif_core.backends.cuda import Cuda, CudaError, device_count, host_array
-from ivif_core.backends.engine_cache import EngineCache, key_of
-from ivif_core.backends.engine_options import EngineOptions
+from ivif_core.backends.runner import Feeds, Outputs, Port, Runner
 from ivif_core.backends.tensorrt.builder import (
     Progress,
     build_engine,
     built_precision,
     describe,
     make_logger,
-    typed_model,
 )
+from ivif_core.backends.tensorrt.engine_cache import EngineCache, key_of
+from ivif_core.backends.tensorrt.engine_options import EngineOptions
 from ivif_core.errors import BackendUnavailable, InputError, ModelError
+from ivif_core.models.variants import typed_model
 
 _LOG = logging.getLogger(__name__)
 
 
-class TensorRtBackend(Backend):
+class TensorRtRunner(Runner):
     """Runs the model as a TensorRT engine; opening it may build that engine, which may take minutes.
 
-    `infer` gives the lowest latency; `infer_many` overlaps the copies of one pair with the work on another.
+    `run` gives the lowest latency; `run_many` overlaps the copies of one pair with the work on another.
     """
 
     name: ClassVar[str] = "tensorrt"
@@ -52,7 +52,7 @@ class TensorRtBackend(Backend):
     ) -> None:
         """
         Args:
-            model, threads, engine: see `Backend`.
+            model, threads, engine: see `Runner`.
             progress, cancelled: see `build_engine`.
         """
         super().__init__(model, threads=threads, engine=engine)
@@ -81,7 +81,7 @@ class TensorRtBackend(Backend):
     def needs_build(self) -> bool:
         return EngineCache(self.engine.cache, self.engine.cache_limit_bytes).load(self.plan()[0]) is None
 
-    def _open(self) -> Signature:
+    def _open(self) -> tuple[dict[str, Port], dict[str, Port]]:
         import tensorrt as trt
 
         self._trt = trt
@@ -93,10 +93,10 @@ class TensorRtBackend(Backend):
         if self.engine.dla_core is not None:
             runtime.DLA_core = self.engine.dla_core
         engine = self._engine(runtime)
-        signature, self._limits = _read_engine(trt, engine)
+        ports, self._limits = _read_engine(trt, engine)
         self._runtime = runtime
         self._slots = [_Slot(self._cuda, trt, engine)]
-        return signature
+        return ports
 
     def _engine(self, runtime: Any) -> Any:
         cache = EngineCache(self.engine.cache, self.engine.cache_limit_bytes)
@@ -131,13 +131,14 @@ class TensorRtBackend(Backend):
             raise ModelError(f"TensorRT cannot load the engine that it built: {self._logger.last_errors()}")
         return found[0]
 
-    def _run(self, feeds: dict[str, np.ndarray]) -> np.ndarray:
+    def _run(self, feeds: Feeds) -> Outputs:
         self._cuda.use()
         feeds, size = self._fit(feeds)
         self._slots[0].submit(feeds)
         return self._cropped(self._slots[0].collect(), size)
 
-    def _run_many(self, feeds: Iterable[dict[str, np.ndarray]]) -> Iterator[np.ndarray]:
+    def run_many(self, feeds: Iterable[Feeds]) -> Iterator[Outputs]:
+        self.open()
         if len(self._slots) == 1:
             self._slots.append(_Slot(self._cuda, self._trt, self._slots[0].engine))
         pending: list[tuple[_Slot, tuple[int, int]]] = []
@@ -158,7 +159,7 @@ class TensorRtBackend(Backend):
             for slot, _ in pending:
                 slot.wait()
 
-    def _fit(self, feeds: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tuple[int, int]]:
+    def _fit(self, feeds: Feeds) -> tuple[Feeds, tuple[int, int]]:
         """Images within the engine's sizes, smaller ones continued at their borders, and the size they came in."""
         smallest, largest = self._limits
         height, width = size = feeds["infrared"].shape[2:]
@@ -171,15 +172,19 @@ class TensorRtBackend(Backend):
         if any(missing):
             rows, columns = ((0, length) for length in missing)
             border = {"infrared": ((0, 0), (0, 0), rows, columns), "visible": ((0, 0), (0, 0), rows, columns)}
-            if self.signature.colour:
+            if _interleaved(feeds["visible"].shape):
                 border["visible"] = ((0, 0), rows, columns, (0, 0))
             feeds = {
                 name: np.pad(feed, border[name], "edge") if name in border else feed for name, feed in feeds.items()
             }
         return feeds, size
 
-    def _cropped(self, fused: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        return fused[:, : size[0], : size[1]] if self.signature.colour else fused[:, :, : size[0], : size[1]]
+    def _cropped(self, outputs: Outputs, size: tuple[int, int]) -> Outputs:
+        rows, columns = slice(size[0]), slice(size[1])
+        return {
+            name: image[:, rows, columns] if _interleaved(image.shape) else image[:, :, rows, columns]
+            for name, image in outputs.items()
+        }
 
     def _close(self) -> None:
         self._cuda.use()
@@ -199,6 +204,7 @@ class _Slot:
         self.engine = engine
         self._cuda = cuda
         self._types = _types(trt, engine)
+        self._outputs = [name for name in self._types if engine.get_tensor_mode(name) != trt.TensorIOMode.INPUT]
         self._context = engine.create_execution_context()
         if self._context is None:
             raise CudaError(
@@ -213,7 +219,7 @@ class _Slot:
         self._may_capture = True
         self._warm = False
 
-    def submit(self, feeds: dict[str, np.ndarray]) -> None:
+    def submit(self, feeds: Feeds) -> None:
         """Start the work on one pair; the images may be overwritten when this returns."""
         self._prepare({name: feed.shape for name, feed in feeds.items()})
         for name, feed in feeds.items():
@@ -226,10 +232,10 @@ class _Slot:
             self._enqueue()
             self._warm = True  # a capture needs one run before it, in which TensorRT sets itself up
 
-    def collect(self) -> np.ndarray:
-        """Wait for the work; returns a copy of `fused`, since pinned memory may go with the next shape."""
+    def collect(self) -> Outputs:
+        """Wait for the work; returns copies of the outputs, since pinned memory may go with the next shape."""
         self.wait()
-        return self._host["fused"][1].copy()
+        return {name: self._host[name][1].copy() for name in self._outputs}
 
     def wait(self) -> None:
         """Wait for the work and leave its result; nothing once closed."""
@@ -284,8 +290,9 @@ class _Slot:
             self._cuda.copy_in(device, self._host[name][0], nbytes, self._stream)
         if not self._context.execute_async_v3(int(self._stream)):
             raise CudaError("TensorRT could not start the engine")
-        device, nbytes = self._device["fused"]
-        self._cuda.copy_out(self._host["fused"][0], device, nbytes, self._stream)
+        for name in self._outputs:
+            device, nbytes = self._device[name]
+            self._cuda.copy_out(self._host[name][0], device, nbytes, self._stream)
 
     def _capture(self) -> None:
         """Record copies and work as one graph, which starts in one call; without it everything runs all the same."""
@@ -314,16 +321,22 @@ def _types(trt: Any, engine: Any) -> dict[str, np.dtype]:
     return types
 
 
-def _read_engine(trt: Any, engine: Any) -> tuple[Signature, tuple[tuple[int, int], tuple[int, int]]]:
-    """What the engine takes, and the smallest and largest (height, width)."""
-    inputs: dict[str, tuple[str, int | None]] = {}
-    outputs = []
+def _read_engine(
+    trt: Any, engine: Any
+) -> tuple[tuple[dict[str, Port], dict[str, Port]], tuple[tuple[int, int], tuple[int, int]]]:
+    """(inputs, outputs), and the smallest and largest (height, width) of images."""
+    inputs: dict[str, Port] = {}
+    outputs: dict[str, Port] = {}
     for name, dtype in _types(trt, engine).items():
-        if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT:
-            last = engine.get_tensor_shape(name)[-1]
-            inputs[name] = (dtype.name, None if last < 0 else int(last))
-        else:
-            outputs.append(name)
-    signature = signature_from_io(inputs, outputs)
+        shape = tuple(None if axis < 0 else int(axis) for axis in engine.get_tensor_shape(name))
+        is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
+        (inputs if is_input else outputs)[name] = Port(dtype.name, shape)
+    if "infrared" not in inputs:
+        raise ModelError(f"expected an input infrared, the engine takes {', '.join(inputs)}")
     sizes = engine.get_tensor_profile_shape("infrared", 0)
-    return signature, ((sizes[0][2], sizes[0][3]), (sizes[2][2], sizes[2][3]))
+    return (inputs, outputs), ((sizes[0][2], sizes[0][3]), (sizes[2][2], sizes[2][3]))
+
+
+def _interleaved(shape: tuple[int, ...]) -> bool:
+    """Whether images are N×H×W×3."""
+    return shape[-1] == 3

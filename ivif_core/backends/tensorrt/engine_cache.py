@@ -1,17 +1,21 @@
 """Built engines on disk: keyed, checked, written atomically, locked between processes, bounded in size.
 
 Building takes seconds to tens of minutes, so two nodes that start together must build once, a killed build must leave
-nothing that looks like an engine, and a damaged file must be noticed here: TensorRT may crash on it.
+nothing that looks like an engine, and a damaged file must be noticed here: TensorRT may crash on it. An engine is
+code that runs on the GPU and, where it is version compatible, on the CPU: one that another user could have written is
+not loaded.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import logging
 import os
+import stat
 import tempfile
 import threading
 import time
@@ -26,6 +30,7 @@ from ivif_core.files.writing import write_bytes
 _LOG = logging.getLogger(__name__)
 _MAGIC = b"IVIFENG1"
 _POLL_S = 0.1
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 DEFAULT_LIMIT_BYTES = 2 << 30
 
@@ -84,17 +89,23 @@ class EngineCache:
     def why_not_writable(self) -> str | None:
         """None where engines can be kept, else why not; asked before a long build whose result is only the file."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
             with tempfile.TemporaryFile(dir=self.folder):
                 return None
         except OSError as error:
             return f"engine cache {self.folder}: {error.strerror}"
 
     def load(self, key: str) -> bytes | None:
-        """The engine, or None where there is none or it is damaged (then with a warning)."""
+        """The engine, or None where there is none, it is damaged, or others can write it (then with a warning)."""
         path = self.path(key)
         try:
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                if reason := _why_untrusted(os.fstat(file.fileno())) or _why_untrusted(
+                    self.folder.stat(), "its folder"
+                ):
+                    _LOG.warning("engine cache: %s is not used: %s; the engine will be built anew", path, reason)
+                    return None
+                data = file.read()
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -174,10 +185,10 @@ class EngineCache:
         found = []
         for path in self.folder.glob("*.engine"):
             with contextlib.suppress(FileNotFoundError):  # another process may clear at the same time
-                stat = path.stat()
+                size, used = (found := path.stat()).st_size, found.st_mtime
                 with path.open("rb") as file:
                     header = _header(file.read(1 << 16))
-                found.append(Entry(path.stem, stat.st_size, stat.st_mtime, header[1].get("of", {}) if header else {}))
+                found.append(Entry(path.stem, size, used, header[1].get("of", {}) if header else {}))
         return sorted(found, key=lambda entry: entry.used, reverse=True)
 
     def clear(self) -> int:
@@ -200,14 +211,28 @@ class EngineCache:
         return engine
 
     def _write(self, path: Path, data: bytes) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         write_bytes(path, data)
+        path.chmod(path.stat().st_mode & ~_OTHERS_WRITE)
+
+    def _make_folder(self) -> None:
+        """The folder, for this user alone to write.
+
+        Raises:
+            OSError: it cannot be made, or belongs to somebody else.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        found = self.folder.stat()
+        if found.st_uid == os.geteuid() and found.st_mode & _OTHERS_WRITE:
+            self.folder.chmod(found.st_mode & ~_OTHERS_WRITE)  # as with a umask of 002
+        elif reason := _why_untrusted(found):
+            raise PermissionError(errno.EPERM, reason)
 
     @contextlib.contextmanager
     def _lock(self, key: str, cancelled: threading.Event | None) -> Iterator[None]:
         """Exclusive among processes; the kernel frees it when its holder dies, however it dies."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
             handle = os.open(self.folder / f"{key}.lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError:  # nothing can be written here, so there is nothing to share either
             yield
@@ -235,6 +260,15 @@ class EngineCache:
                 total -= entry.size
                 with contextlib.suppress(OSError):
                     self.path(entry.key).unlink()
+
+
+def _why_untrusted(found: os.stat_result, what: str = "it") -> str | None:
+    """None where only root and this user can have written a file, or in a folder."""
+    if found.st_uid not in (0, os.geteuid()):
+        return f"{what} belongs to user {found.st_uid}, and only root's and one's own engines are loaded"
+    if found.st_mode & _OTHERS_WRITE:
+        return f"{what} can be written by other users (mode {stat.S_IMODE(found.st_mode):o}); chmod go-w it"
+    return None
 
 
 def _header(data: bytes) -> tuple[int, dict[str, Any]] | None:

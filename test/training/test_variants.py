@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from ivif_core.backends import EngineOptions
-from ivif_core.backends.tensorrt.backend import TensorRtBackend
+from ivif_core.backends.tensorrt.runner import TensorRtRunner
 from ivif_core.cli.main import main
 from ivif_core.errors import ConfigError, ModelError
 from ivif_core.evaluation.variant_check import Parity, compare
@@ -20,7 +20,7 @@ from ivif_core.imaging import colour
 from ivif_core.imaging.files import pair_by_stem, read_infrared, read_visible
 from ivif_core.models import read_metadata, resolve_model
 from ivif_core.models.onnx_graph import check_for_tensorrt, fold_constants, operators, to_half
-from ivif_core.models.variants import VARIANTS, write_variants
+from ivif_core.training.variants import VARIANTS, write_variants
 from test.standins.in_process import StandIn
 
 
@@ -233,7 +233,7 @@ def test_tensorrts_stand_in_runs_every_variant(family, variant, release, tmp_pat
             difference = np.abs(fuser.fuse(*pair).astype(int) - reference.fuse(*pair))
             assert difference[:-1, :-1].mean() < 0.5
     standin.assert_nothing_is_left()
-    assert isinstance(fuser.backend, TensorRtBackend)
+    assert isinstance(fuser.backend.runner, TensorRtRunner)
 
 
 def test_what_cannot_be_exported_is_said(family, tmp_path) -> None:
