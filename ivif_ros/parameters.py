@@ -264,7 +264,7 @@ class Settings:
         """Names whose values differ."""
         return {name for name, value in self.values.items() if value != other.values[name]}
 
-    def with_changes(self, parameters: list[RosParameter], *, only_live: bool) -> Settings:
+    def with_changes(self, parameters: list[RosParameter[Any]], *, only_live: bool) -> Settings:
         """These settings with some values replaced.
 
         Raises:

@@ -10,11 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ivif_core.errors import ConfigError
+from ivif_core.errors import ConfigError, InputError
 from ivif_core.fusion import Fuser, Prepared
 from ivif_core.registration.base import mask_onto_visible
 from ivif_core.registration.camera_info import CameraInfos
 from ivif_core.registration.drift import DriftWatch
+from ivif_core.registration.pinhole import Pinhole
 from ivif_core.thermal.byte_order import looks_swapped
 from ivif_core.thermal.hot_spots import draw_outline
 from ivif_core.types import Source
@@ -92,16 +93,16 @@ class Pipeline:
         return facts
 
     @property
-    def warnings(self) -> list[str]:
-        """What looks wrong with the thermal images or their registration."""
+    def warnings(self) -> list[tuple[str, str]]:
+        """What looks wrong, each with the part of the diagnostics that says it: thermal, rgb or fusion."""
         drift, registration = self._drift, self._registration
         found = [
-            self._byte_order_warning,
-            drift.warning if drift is not None else "",
-            registration.problem if isinstance(registration, CameraInfos) else "",
-            self._depth.problem if self._depth is not None else "",
+            ("thermal", self._byte_order_warning),
+            ("fusion", drift.warning if drift is not None else ""),
+            ("fusion", registration.problem if isinstance(registration, CameraInfos) else ""),
+            ("fusion", self._depth.problem if self._depth is not None else ""),
         ]
-        return [warning for warning in found if warning]
+        return [(part, warning) for part, warning in found if warning]
 
     @property
     def network_seconds(self) -> float:
@@ -163,14 +164,16 @@ class Pipeline:
         if self._start_anew:
             self._start_anew = False
             self._fuser.scaling.reset()
-        if self._depth is not None:
-            self._depth.update(self._registration)
         registration = self._registration
+        if self._depth is not None and isinstance(registration, (CameraInfos, Pinhole)):
+            self._depth.update(registration)
         self._fuser.registration = registration.current if isinstance(registration, CameraInfos) else registration
         pixels = None if visible is None else visible_pixels(visible, self._maximum_megapixels)
         if pixels is not None:
             self._visible_shape = pixels.shape
         if infrared is None:
+            if pixels is None:
+                raise InputError("neither a thermal nor an RGB image")
             return FusedFrame(pixels, pixels, None, None)
         counts = infrared_pixels(infrared, self._maximum_megapixels)
         if counts.dtype == np.uint16:
@@ -184,7 +187,7 @@ class Pipeline:
             self._check_drift(pair)
         if self._hot_spots is None:
             return FusedFrame(fused, pixels, pair, None)
-        hot = mask_onto_visible(self._fuser.registration, self._hot_spots(pair.counts), shape[:2])
+        hot = mask_onto_visible(self._fuser.registration, self._hot_spots(pair.counts), (shape[0], shape[1]))
         if self._draw:
             fused = fused.copy()
             draw_outline(fused, hot)
