@@ -11,6 +11,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header, String
 
+from ivif_core.imaging.crop import Crop
 from ivif_core.imaging.messages import fill_image
 from ivif_ros.pipeline import FusedFrame
 
@@ -20,6 +21,7 @@ class Outputs:
 
     Attributes:
         camera_info: the RGB camera's, passed on with every fused image; None until it came.
+        crop: of the RGB images, which its region of interest tells.
     """
 
     def __init__(self, node: LifecycleNode, reliability: str) -> None:
@@ -29,6 +31,7 @@ class Outputs:
         """
         self._node = node
         self.camera_info: CameraInfo | None = None
+        self.crop = Crop()
         images = QoSProfile(depth=1, reliability=ReliabilityPolicy[reliability.upper()])
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         create = node.create_lifecycle_publisher
@@ -87,8 +90,8 @@ class Outputs:
 
     def publish_camera_info(self, header: Header) -> None:
         """The RGB camera's, with the header of the image that it belongs to."""
-        info = self.camera_info  # the thread that receives may replace it meanwhile
-        if info is not None and self._camera_info.get_subscription_count():
+        if self.camera_info is not None and self._camera_info.get_subscription_count():
+            info = self.crop.camera_info(self.camera_info)
             info.header = header
             self._camera_info.publish(info)
 

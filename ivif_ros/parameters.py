@@ -15,6 +15,7 @@ from ivif_core import backends
 from ivif_core.backends import EngineOptions, engine_options
 from ivif_core.errors import ConfigError, shown
 from ivif_core.fusion import DEFAULT_VIVIDNESS
+from ivif_core.imaging.crop import Crop
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
 from ivif_core.registration.base import Registration
 from ivif_core.registration.camera_info import CameraInfos
@@ -24,7 +25,9 @@ from ivif_core.sync.dropout_policy import POLICIES
 from ivif_core.thermal.hot_spots import HotSpots
 from ivif_core.thermal.radiometry import KINDS, Radiometry, make_radiometry
 from ivif_core.thermal.scaling import ThermalChain, make_scaling
+from ivif_core.types import Source
 
+CROPS: dict[Source, str] = {"infrared": "thermal_crop", "visible": "rgb_crop"}
 IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 
 
@@ -102,6 +105,8 @@ PARAMETERS = (
         "Largest image of either camera, million pixels; a larger one is dropped before it is decoded.",
         (0.01, 1000.0),
     ),
+    Parameter("thermal_crop", [0.0] * 4, "Rows at the top and bottom, columns at the left and right to leave out."),
+    Parameter("rgb_crop", [0.0] * 4, "Rows at the top and bottom, columns at the left and right to leave out."),
     Parameter(
         "pairing",
         "approximate",
@@ -226,6 +231,7 @@ class Settings:
         settings = cls(values, registration or _registration(values))
         settings.scaling()
         settings.hot_spots()
+        settings.crops()
         return settings
 
     def __getitem__(self, name: str) -> Any:
@@ -237,6 +243,10 @@ class Settings:
         return make_scaling(
             self["thermal_scaling.mode"], radiometry=radiometry, **self._group("thermal_scaling", "mode")
         )
+
+    def crops(self) -> dict[Source, Crop]:
+        """What each camera's images are cropped by."""
+        return {source: Crop.of(name, self[name]) for source, name in CROPS.items()}
 
     def radiometry(self) -> Radiometry | None:
         """What thermal values mean, if these settings say it."""

@@ -63,6 +63,8 @@ class Stream:
             now,
             detect_freeze=settings["freeze_detection"],
         )
+        self._crops = settings.crops()
+        outputs.crop = self._crops["visible"]
         self._stamps, self._complaints = StampCheck(), Complaints()
         self._status = self._visible_frame = ""
         self._heard_at = now
@@ -85,7 +87,8 @@ class Stream:
     def use(self, settings: Settings) -> None:
         """Take over settings that may change live."""
         change_pairing(self.supervisor, settings.values, settings.changed(self.settings))
-        self.settings = settings
+        self.settings, self._crops = settings, settings.crops()
+        self._outputs.crop = self._crops["visible"]
 
     def close(self) -> None:
         """Receive no more, and wait for the frame in work."""
@@ -101,7 +104,7 @@ class Stream:
         now, supervisor = time.monotonic(), self.supervisor
         self.statistics.received(source, now)
         stamp = self._time_of(source, message)
-        frame_print = fingerprint(message.data) if source == "infrared" else None
+        frame_print = fingerprint(self._image_bytes(message)) if source == "infrared" else None
         jumps = supervisor.pairing.dropped["stamp_jump"]
         for job in supervisor.add(source, stamp, message, now, frame_print):
             self._latest.put(job)
@@ -109,6 +112,12 @@ class Stream:
             self._pipeline.reset()
             self._problems.add("jump", f"{source} stamps jumped back: queues cleared, pairing starts anew")
         self.announce(now)
+
+    def _image_bytes(self, message: Any) -> memoryview:
+        """A thermal image without the rows that are cropped: a frame counter among them would hide a freeze."""
+        data, crop = memoryview(message.data), self._crops["infrared"]
+        step = getattr(message, "step", 0)  # a compressed image is taken whole
+        return data[crop.top * step : max(0, len(data) - crop.bottom * step)]
 
     def _time_of(self, source: Source, message: Any) -> int:
         stamp = take_stamp(self._stamps, source, message, self._node.get_clock().now().nanoseconds)
