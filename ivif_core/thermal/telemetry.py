@@ -19,7 +19,8 @@ def telemetry_rows(counts: np.ndarray) -> tuple[int, int]:
 
     They turn the image white or black, since scaling takes their values for the coldest or hottest of the scene. A row
     counts as telemetry if over `SHARE` of its values lie further from the range of the image's middle than that range
-    is wide, or are zeros that the middle has none of. A scene of that kind (a strip of cold sky) is never only `MOST_ROWS` high with a straight edge.
+    is wide, or are zeros, of which the middle has none. A part of a scene that cold or hot (the sky) is higher than
+    `MOST_ROWS`.
 
     Args:
         counts: uint16 or float H×W; of others, and of low images, nothing is said.
