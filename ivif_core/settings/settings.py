@@ -10,6 +10,7 @@ from typing import Any
 from ivif_core.backends import EngineOptions
 from ivif_core.errors import ConfigError
 from ivif_core.fusion import Fuser
+from ivif_core.imaging.crop import Crop
 from ivif_core.registration.base import Registration
 from ivif_core.registration.camera_info import CameraInfos
 from ivif_core.registration.file import make_registration
@@ -20,6 +21,10 @@ from ivif_core.sync.pairing import ApproximatePairing, Pairing
 from ivif_core.thermal.hot_spots import HotSpots
 from ivif_core.thermal.radiometry import Radiometry, make_radiometry
 from ivif_core.thermal.scaling import SingleImages, ThermalChain, make_scaling
+from ivif_core.types import Source
+
+CROPS: dict[Source, str] = {"infrared": "thermal_crop", "visible": "rgb_crop"}
+"""Camera -> the parameter that crops its images."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Settings:
         settings.scaling()
         settings.hot_spots()
         settings.engine()
+        settings.crops()
         return settings
 
     def __getitem__(self, name: str) -> Any:
@@ -69,6 +75,10 @@ class Settings:
     def scaling(self) -> ThermalChain:
         """The thermal scaling, without memory of earlier frames."""
         return make_scaling(radiometry=self.radiometry(), **_group(self.values, "thermal_scaling"))
+
+    def crops(self) -> dict[Source, Crop]:
+        """What each camera's images are cropped by."""
+        return {source: Crop.of(name, self[name]) for source, name in CROPS.items()}
 
     def radiometry(self) -> Radiometry | None:
         """What thermal values mean; None: not said."""

@@ -46,6 +46,17 @@ PARAMETERS = (
         (0.01, 1000.0),
     ),
     Parameter(
+        "thermal_crop",
+        [0.0] * 4,
+        "What is left out of each thermal image: rows at the top and bottom, columns at the left and right. Telemetry "
+        "rows turn the image white. Registration is of what is left.",
+    ),
+    Parameter(
+        "rgb_crop",
+        [0.0] * 4,
+        "What is left out of each RGB image: rows at the top and bottom, columns at the left and right.",
+    ),
+    Parameter(
         "pairing",
         "approximate",
         "How frames are paired by stamp. approximate: each frame once, with the nearest of the other camera; nearest: "

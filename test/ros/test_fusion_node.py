@@ -204,13 +204,14 @@ def test_thermal_time_offset_and_slop_decide_what_is_a_pair(graph):
 def test_a_slow_network_drops_old_pairs_and_latency_stays_flat(graph, monkeypatch):
     counts, visible = scene()
     rig = Rig(graph)
-    fast = rig.fusion._pipeline.fuse
+    pipeline = rig.fusion.session.pipeline
+    fast = pipeline.fuse
 
     def slow(*pair):
         time.sleep(0.1)
         return fast(*pair)
 
-    monkeypatch.setattr(rig.fusion._pipeline, "fuse", slow)
+    monkeypatch.setattr(pipeline, "fuse", slow)
     latencies = []
     rig.tester.create_subscription(
         Image,
@@ -224,7 +225,7 @@ def test_a_slow_network_drops_old_pairs_and_latency_stays_flat(graph, monkeypatc
         time.sleep(1 / 30)
     assert len(latencies) >= 10
     assert np.median(latencies[-5:]) < 0.5
-    assert rig.fusion._statistics.dropped["pair replaced by a newer one"] >= 20
+    assert rig.fusion.session.stream.dropped["pair replaced by a newer one"] >= 20
 
 
 def test_lifecycle_transitions_by_service(graph):
