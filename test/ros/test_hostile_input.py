@@ -136,7 +136,7 @@ def test_a_live_registration_file_that_is_none_is_refused_and_the_stream_goes_on
         (tmp_path / name).write_text(text)
     os.mkfifo(tmp_path / "pipe")
     reasons = {name: reason for name, (_, reason) in FILES.items()}
-    reasons |= {"pipe": "regular file", "/dev/zero": "regular file", "": "Is a directory", "missing": "No such file"}
+    reasons |= {"pipe": "regular file", "/dev/zero": "regular file", "": "regular file", "missing": "No such file"}
     client = rig.tester.create_client(SetParametersAtomically, "/ivif_fusion/set_parameters_atomically")
     for name, reason in reasons.items():
         values = {"registration.mode": "file", "registration.file": str(tmp_path / name)}
