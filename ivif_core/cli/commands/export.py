@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
+
+from ivif_core.cli.interruption import at_once
 from ivif_core.errors import InputError
 from ivif_core.evaluation.variant_check import Parity, compare
 from ivif_core.files.outputs import check_apart
@@ -44,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     if args.output:
         check_apart(args.output, [args.pairs])
     if args.model.suffix == ".pt":
-        from ivif_core.training.distill_student import export_checkpoint
+        with at_once():
+            from ivif_core.training.distill_student import export_checkpoint
 
         written = export_checkpoint(args.model, args.output or args.model.parent)
         print(*written, sep="\n")
@@ -52,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
             return 0
         args.model = written[0]
 
-    import onnx
+    with at_once():
+        import onnx
 
     args.variants = args.variants or list(VARIANTS)
     if args.pairs is None and "int8" in args.variants:
@@ -93,11 +98,11 @@ def _step(count: int) -> int:
     return max(count // _CALIBRATION_PAIRS, 1)
 
 
-def _read(folder: Path) -> list:
+def _read(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     files, _ = pair_by_stem(folder / "infrared", folder / "visible")
     if not files:
         raise InputError(f"{folder}: infrared/ and visible/ have no pair of one name")
-    pairs = []
+    pairs: list[tuple[np.ndarray, np.ndarray]] = []
     for infrared_file, visible_file in files.values():
         visible = read_visible(visible_file)
         if visible.ndim == 2:
