@@ -25,10 +25,12 @@ EXTRAS = {
     "report": ["scikit-image>=0.22"],
     "video": ["av>=12"],
     "ray": ["ray>=2.9"],
+    "completion": ["argcomplete>=3"],
     "test": [
         "pytest>=7.4",
         "ruff>=0.6",
         "pytest-timeout>=2.2",
+        "argcomplete>=3",
         "av>=12",
         "hypothesis>=6.90",
         "onnx>=1.15",
