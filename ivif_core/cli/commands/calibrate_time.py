@@ -35,7 +35,11 @@ def run(args: argparse.Namespace) -> int:
     """Print the offset and how sure it is; 1 where it is not."""
     frames: dict[str, list[tuple[float, np.ndarray]]] = {"infrared": [], "visible": []}
     for image in tqdm(
-        read_bag_images(args.bag, args.infrared, args.visible), unit=" frames", desc="reading", leave=False
+        read_bag_images(args.bag, args.infrared, args.visible),
+        unit=" frames",
+        desc="reading",
+        leave=False,
+        disable=None,
     ):
         pixels = to_infrared(image.message) if image.source == "infrared" else to_visible(image.message)
         step = max(1, min(pixels.shape[:2]) // 144)  # only motion counts: a small picture is enough, and fits memory

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ivif_core.cli.numbers import MOST_ROUNDS, whole
 from ivif_core.files.outputs import check_apart
 from ivif_core.offline.extract import extract
 from ivif_core.registration.file import load_registration
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--visible", required=True, metavar="TOPIC", help="RGB images, raw or compressed")
     parser.add_argument("--slop", type=float, default=0.05, metavar="S", help="largest stamp difference (%(default)s)")
     parser.add_argument("--time-offset", type=float, default=0.0, metavar="S", help="added to thermal stamps")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="keep every n-th pair")
+    parser.add_argument("--every", type=whole(1, MOST_ROUNDS), default=1, metavar="N", help="keep every n-th pair")
     parser.add_argument("--scaling", choices=MODES, default="percentile", help="of 16-bit thermal (%(default)s)")
     parser.add_argument("--range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of fixed scaling, counts")
     parser.add_argument("--registration", type=Path, metavar="FILE", help="as `ivif calibrate` writes it")

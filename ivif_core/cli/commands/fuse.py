@@ -9,7 +9,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ivif_core.cli.numbers import real
 from ivif_core.errors import InputError
 from ivif_core.files.outputs import check_apart, check_file
 from ivif_core.files.writing import check_name, printable
@@ -37,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--grey", action="store_true", help="write fused luminance only")
     parser.add_argument(
         "--vividness",
-        type=real(0, 1),
+        type=float,
         default=DEFAULT_VIVIDNESS,
         metavar="V",
         help="0 faithful to both sources … 1 language-driven (default: %(default)s)",
@@ -62,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     folders = args.infrared.is_dir()
     if folders != args.visible.is_dir():
         raise InputError(f"expected two files or two folders, got {args.infrared} and {args.visible}")
+    if not 0 <= args.vividness <= 1:
+        raise InputError(f"--vividness: expected a number in [0, 1], got {args.vividness:g}")
     registration = load_registration(args.registration) if args.registration else None
     inputs = (args.infrared, args.visible, args.registration, args.model)
     if folders:
