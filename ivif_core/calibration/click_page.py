@@ -54,6 +54,7 @@ class ClickServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = MOST_CONNECTIONS
 
     def __init__(self, infrared: np.ndarray, visible: np.ndarray, output: Path, port: int = 0) -> None:
         """

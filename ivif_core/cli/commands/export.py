@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from ivif_core.cli.interruption import at_once
-from ivif_core.errors import InputError
+from ivif_core.errors import InputError, ModelError
 from ivif_core.evaluation.variant_check import Parity, compare
 from ivif_core.files.outputs import check_apart
+from ivif_core.files.writing import printable
 from ivif_core.imaging.files import pair_by_stem, read_infrared, read_visible
 from ivif_core.models.onnx_graph import operators
 from ivif_core.models.variants import VARIANTS, write_variants
@@ -42,8 +43,10 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         InputError: no pairs, or they cannot be read.
-        ModelError: the model cannot be exported so that TensorRT takes it.
+        ModelError: there is no such model, or it cannot be exported so that TensorRT takes it.
     """
+    if not args.model.is_file():  # a pipe or a device would be read for ever
+        raise ModelError(f"{printable(args.model)}: expected a file, a student's checkpoint (.pt) or ONNX")
     if args.output:
         check_apart(args.output, [args.pairs])
     if args.model.suffix == ".pt":
