@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from ivif_core.cli.commands.bag import add_params_argument, read_parameters
+from ivif_core.cli.numbers import MOST_ROUNDS, whole
 from ivif_core.files.outputs import check_apart
 from ivif_core.offline.extract import extract
 from ivif_core.thermal.scaling import MODES
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--visible", required=True, metavar="TOPIC", help="RGB images, raw or compressed")
     parser.add_argument("--slop", type=float, metavar="S", help="largest stamp difference (default: 0.05)")
     parser.add_argument("--time-offset", type=float, metavar="S", help="added to thermal stamps")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="keep every n-th pair")
+    parser.add_argument("--every", type=whole(1, MOST_ROUNDS), default=1, metavar="N", help="keep every n-th pair")
     parser.add_argument("--scaling", choices=MODES, help="of 16-bit thermal (default: percentile)")
     parser.add_argument("--range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of fixed scaling, counts")
     parser.add_argument("--registration", type=Path, metavar="FILE", help="as `ivif calibrate` writes it")
