@@ -113,11 +113,13 @@ class FusionFacts:
 
     Attributes:
         recent: images published within the window.
+        silence: s since the last one.
         listened: whether anybody listens to an image.
         failing: whether pairs came that could not be fused.
     """
 
     recent: Sequence[Fused]
+    silence: float
     rate: float
     count: int
     dropped: Mapping[str, int]
@@ -148,7 +150,7 @@ def fusion_part(facts: FusionFacts, causes: Sequence[str], *, silent: bool) -> P
             **{f"dropped {cause} (count)": str(count) for cause, count in sorted(facts.dropped.items())},
         },
     )
-    if not recent and silent:
+    if facts.silence > SILENCE and silent:
         part.errors.append("; ".join(["nothing is fused", *causes]))
     elif not recent and facts.failing and facts.listened:
         part.errors.append("nothing is fused although pairs come")

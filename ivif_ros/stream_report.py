@@ -86,6 +86,7 @@ def _fused(session: Session, stream: Stream, now: float) -> FusionFacts:
     statistics, dropped = stream.statistics, stream.dropped
     return FusionFacts(
         recent=statistics.recent(now),
+        silence=statistics.silence("fused", now),
         rate=statistics.rate("fused", now),
         count=statistics.fused_count,
         dropped=dropped,
