@@ -10,11 +10,11 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ivif_ros.clock_check import ClockCheck
+from ivif_ros.diagnostics import FusionFacts, fusion_part
 from ivif_ros.graph_check import why_silent
+from ivif_ros.statistics import Fused
 from test.ros.conftest import wait_for
 from test.ros.rig import SECOND, Rig, image, pair_of, scene
-
-LEVELS = [DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR]
 
 
 def part(rig: Rig, name: str) -> DiagnosticStatus:
@@ -183,3 +183,15 @@ def test_clock_check():
     assert "stands still" in check.problem(6 * SECOND + SECOND // 4, 14.0)
     assert "jumped back" in check.problem(SECOND, 15.0)
     assert check.problem(31 * SECOND, 16.0) == ""  # faster than real time is nobody's trouble
+
+
+def test_what_is_too_slow_or_fails_is_not_called_fusing():
+    def said(published: int, wanted: int) -> DiagnosticStatus:
+        events = [Fused(0.1, 0.0, 0.1, 0.1)] * published
+        facts = FusionFacts(events, 0.1, rate=1.0, count=published, dropped={}, listened=True, wanted=wanted)
+        return fusion_part(facts, [], silent=False).status("/n")
+
+    assert (said(50, 50).level, said(50, 50).message) == (DiagnosticStatus.OK, "fusing")
+    assert said(12, 50).level == DiagnosticStatus.WARN and "12 of the last 50 pairs" in said(12, 50).message
+    assert said(0, 50).level == DiagnosticStatus.ERROR
+    assert said(0, 1).level == DiagnosticStatus.OK  # the first pair is being fused
