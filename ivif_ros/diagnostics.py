@@ -143,7 +143,7 @@ def fusion_part(facts: FusionFacts, causes: Sequence[str], *, silent: bool) -> P
     recent = facts.recent
     part = Part(
         "fusion",
-        "fusing" if facts.listened else "pairs come, and nobody listens",
+        "fusing" if facts.listened else "nobody listens, so nothing is fused",
         values={
             "state": "active",
             "listened to": str(facts.listened),

@@ -48,7 +48,7 @@ def test_nothing_is_converted_or_fused_while_nobody_listens(graph):
     rig = UnheardRig(graph)
     rig.send_until(lambda: rig.pairs() >= 10 and rig.diagnostics)
     assert rig.converted == 0
-    status = rig.status("pairs come, and nobody listens")
+    status = rig.status("nobody listens, so nothing is fused")
     values = {value.key: value.value for value in status.values}
     assert values["fused (count)"] == "0" and values["listened to"] == "False"
 
