@@ -174,6 +174,8 @@ def _fuse(fuser: Fuser, item: _Decoded) -> _Fused | Malformed:
 
 def _explain_none(source: Path, result: BagResult, pairing: Pairing) -> str:
     counts = ", ".join(f"{cause} {count}" for cause, count in sorted(result.dropped.items()) if count)
+    if result.warnings and not result.dropped["malformed"]:
+        return "; ".join([f"{source}: {result.warnings[-1]}", *result.warnings[:-1], *filter(None, [result.broken])])
     return (
         f"{source}: not one pair was fused of {result.images['infrared']} infrared and {result.images['visible']} "
         f"visible images within slop {pairing.slop:g} s ({counts or 'nothing dropped'}); are the stamps of one clock? "
