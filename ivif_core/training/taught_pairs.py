@@ -11,13 +11,17 @@ import torch
 from lightning.fabric import Fabric
 from tqdm import tqdm
 
+from ivif_core.errors import ModelError
 from ivif_core.offline.extract import Extraction, extract
 from ivif_core.registration.file import load_registration
 from ivif_core.thermal.scaling import make_scaling
 from ivif_core.training.data.pairs import FolderPairs, Pair
 from ivif_core.training.networks.teacher import Teacher, TeacherShape
 from ivif_core.training.recipe import BagRecipe, RunRecipe, from_dict
-from ivif_core.training.run import load_checkpoint
+from ivif_core.training.run import load_checkpoint, load_state
+
+WIDTHS = (1, 1024)
+"""Channels of the first convolution that a teacher may have."""
 
 
 def open_pairs(recipe: RunRecipe, fabric: Fabric, teacher: str | None = None) -> Sequence[Pair]:
@@ -88,6 +92,9 @@ def load_teacher(path: str | Path) -> Teacher:
         ModelError: no checkpoint of a teacher.
     """
     content = load_checkpoint(path, "teacher")
-    teacher = Teacher(from_dict(TeacherShape, content["recipe"]["network"], str(path)))
-    teacher.load_state_dict(content["model"])
+    shape = content["recipe"].get("network")
+    if not isinstance(shape, dict):
+        raise ModelError(f"{path} is broken: its recipe names no network")
+    teacher = Teacher(from_dict(TeacherShape, shape, str(path), {"width": WIDTHS}))
+    load_state(teacher, content, "model", path)
     return teacher.eval().requires_grad_(False)
