@@ -75,7 +75,7 @@ def read_infrared(path: str | Path, maximum_megapixels: float = MAXIMUM_MEGAPIXE
     Raises:
         InputError: the file is missing, broken, too large, or in colour of another type than 8, 16 bits or float32.
     """
-    image = _read(path, cv2.IMREAD_UNCHANGED, maximum_megapixels)
+    image = read_as_stored(path, maximum_megapixels)
     if image.ndim == 2:
         return image
     if (image[:, :, :1] == image[:, :, : min(3, image.shape[2])]).all():
@@ -92,6 +92,15 @@ def read_visible(path: str | Path, maximum_megapixels: float = MAXIMUM_MEGAPIXEL
         InputError: the file is missing, broken or too large.
     """
     return colour.check_visible(_read(path, _AS_STORED, maximum_megapixels))
+
+
+def read_as_stored(path: str | Path, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
+    """An image with the channels and numbers that its file holds, upright: H×W or H×W×C.
+
+    Raises:
+        InputError: the file is missing, broken or too large.
+    """
+    return _read(path, cv2.IMREAD_UNCHANGED, maximum_megapixels)
 
 
 def write_image(path: str | Path, image: np.ndarray, *, overwrite: bool = True, sweep_folder: bool = True) -> None:

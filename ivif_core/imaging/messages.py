@@ -141,6 +141,17 @@ def to_infrared(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) ->
     return colour.luminance(to_visible(message, maximum_megapixels))
 
 
+def as_sent(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
+    """What both cameras may send, for a first look at it: BGR of 8 bits where it is bayer or YUV, else as sent.
+
+    Raises:
+        UnsupportedEncoding, InputError: as `decode_image`.
+    """
+    pixels, encoding = _decode(message, maximum_megapixels)
+    is_mosaic = encoding.startswith(("bayer", "yuv", "uyvy", "nv"))
+    return to_visible(message, maximum_megapixels) if is_mosaic else pixels
+
+
 def to_depth(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
     """A depth image (REP 118): float32 H×W in metres; where it is not measured 0, NaN or infinite, as it came.
 

@@ -13,7 +13,8 @@ from ivif_core.errors import InputError
 from ivif_core.files.outputs import check_apart, check_file
 from ivif_core.files.writing import check_name, printable
 from ivif_core.fusion import DEFAULT_VIVIDNESS, Fuser
-from ivif_core.imaging.files import SUFFIXES, pair_by_stem
+from ivif_core.imaging.files import SUFFIXES, pair_by_stem, read_as_stored
+from ivif_core.imaging.suspicion import pair_warnings
 from ivif_core.offline import video as video_fusion
 from ivif_core.offline.folder import fuse_file, fuse_folder
 from ivif_core.registration.file import load_registration
@@ -81,8 +82,15 @@ def run(args: argparse.Namespace) -> int:
         if output.suffix.lower() not in SUFFIXES:
             raise InputError(f"-o {output}: expected an image file, since the inputs are files")
         fuse_file(fuser, args.infrared, args.visible, output, grey=args.grey, overwrite=args.overwrite)
+        _warn(args.infrared, args.visible)
     print(printable(output))
     return 0
+
+
+def _warn(infrared: Path, visible: Path) -> None:
+    """Say what looks wrong about a pair."""
+    for line in pair_warnings(read_as_stored(infrared), read_as_stored(visible)):
+        print(f"ivif fuse: {printable(infrared)}, {printable(visible)}: {line}", file=sys.stderr)
 
 
 def _run_videos(args: argparse.Namespace, fuser: Fuser) -> int:
@@ -118,6 +126,8 @@ def _run_folders(args: argparse.Namespace, fuser: Fuser) -> int:
         overwrite=args.overwrite,
         progress=partial(tqdm, unit="pair", disable=None),  # None: only on a terminal
     )
+    if result.written:
+        _warn(*pairs[result.written[0]])
     for stem, reason in result.failed.items():
         print(f"not fused: {printable(stem)}: {reason}", file=sys.stderr)
     parts = [f"{len(result.written)} pairs fused into {printable(args.output)}"]
