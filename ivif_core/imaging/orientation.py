@@ -45,7 +45,7 @@ def exif_orientation(data: bytes) -> int:
     TIFF files are left out: OpenCV follows their tag whatever it is told.
     """
     try:
-        exif = _find_exif(memoryview(data))
+        exif = _find_exif(data)
         return 1 if exif is None else _orientation_tag(exif)
     except (struct.error, IndexError):
         return 1
@@ -67,7 +67,7 @@ def matrix_orientation(matrix: Sequence[int]) -> int:
     return next(value for value, known in _TURNS.items() if known == turn)
 
 
-def _find_exif(data: memoryview) -> memoryview | None:
+def _find_exif(data: bytes) -> bytes | None:
     """The TIFF structure that holds the notes."""
     if data[:3] == b"\xff\xd8\xff":
         place = 2
@@ -85,7 +85,7 @@ def _find_exif(data: memoryview) -> memoryview | None:
     return None
 
 
-def _find_chunk(data: memoryview, place: int, name: bytes, order: str, extra: int, pad: int) -> memoryview | None:
+def _find_chunk(data: bytes, place: int, name: bytes, order: str, extra: int, pad: int) -> bytes | None:
     """Content of the first chunk of that name; PNG writes length, name, content, checksum, RIFF name, length, content.
 
     Args:
@@ -102,8 +102,8 @@ def _find_chunk(data: memoryview, place: int, name: bytes, order: str, extra: in
     return None
 
 
-def _orientation_tag(exif: memoryview) -> int:
-    order = {b"II": "<", b"MM": ">"}.get(bytes(exif[:2]))
+def _orientation_tag(exif: bytes) -> int:
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None:
         return 1
     (place,) = struct.unpack_from(order + "I", exif, 4)
@@ -111,5 +111,5 @@ def _orientation_tag(exif: memoryview) -> int:
     for entry in range(min(count, _MOST_TAGS)):
         tag, _, _, value = struct.unpack_from(order + "HHIH", exif, place + 2 + 12 * entry)
         if tag == _TAG:
-            return value if value in _TURNS else 1
+            return int(value) if value in _TURNS else 1
     return 1

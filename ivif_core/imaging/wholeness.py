@@ -65,4 +65,4 @@ def _has_png_end(data: bytes) -> bool:
         length, name = struct.unpack_from(">I4s", data, place)
         place += 12 + length
         if name == b"IEND":
-            return place <= len(data)
+            return bool(place <= len(data))

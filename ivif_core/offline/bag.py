@@ -120,7 +120,7 @@ def fuse_bag(
                             progress(result.fused, pairs.said["visible"])
                         elif isinstance(item, Malformed):
                             result.dropped["malformed"] += 1
-                        else:
+                        elif isinstance(item, Message):
                             writer.write(item.connection, item.recorded, item.raw)
                 pairs.finish()
                 if result.fused == 0:
@@ -160,9 +160,8 @@ def _decode(
                 visible = to_visible(item.visible.content, maximum_megapixels)
                 if is_first:
                     is_first = False
-                    warnings += pair_warnings(
-                        *(as_sent(m.content, maximum_megapixels) for m in (item.infrared, item.visible))
-                    )
+                    sent = (as_sent(each.content, maximum_megapixels) for each in (item.infrared, item.visible))
+                    warnings += pair_warnings(*sent)
                 intensity = to_intensity(counts, scaling)
             except InputError:
                 yield Malformed()
