@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import array
 import sys
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -162,7 +162,7 @@ def to_depth(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np
     if encoding == "32FC1":
         return pixels
     if encoding in ("16UC1", "mono16"):
-        return pixels * np.float32(1e-3)
+        return pixels * np.float32(1e-3)  # type: ignore[no-any-return]
     raise InputError(f"depth image: encoding {encoding!r} is none; expected 16UC1 (mm) or 32FC1 (m)")
 
 
@@ -231,8 +231,9 @@ def _view(message: Any, encoding: str, layout: _Layout, maximum_megapixels: floa
     if size < step * height:
         raise InputError(f"{what}: expected {height} rows of {step} bytes = {step * height} bytes, got {size}")
     check_size(width, int(message.height), what, maximum_megapixels)
-    order = ">" if message.is_bigendian else "<"
-    shape, strides = (height, width), (step, layout.channels * item)
+    order: Literal[">", "<"] = ">" if message.is_bigendian else "<"
+    shape: tuple[int, ...] = (height, width)
+    strides: tuple[int, ...] = (step, layout.channels * item)
     if layout.channels > 1:
         shape, strides = (*shape, layout.channels), (*strides, item)
     dtype = np.dtype(layout.dtype).newbyteorder(order)

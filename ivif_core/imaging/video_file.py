@@ -105,16 +105,23 @@ def write_video(path: str | Path, jpegs: Sequence[np.ndarray], rate: float) -> N
         with temporary_file(path) as temporary:
             with av.open(str(temporary), "w") as container:
                 stream = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000))
-                stream.height, stream.width = cv2.imdecode(jpegs[0], cv2.IMREAD_COLOR).shape[:2]
+                stream.height, stream.width = _decoded(jpegs[0]).shape[:2]
                 stream.pix_fmt, stream.options = "yuv420p", H264_OPTIONS
                 for jpeg in jpegs:
-                    frame = av.VideoFrame.from_ndarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), format="bgr24")
+                    frame = av.VideoFrame.from_ndarray(_decoded(jpeg), format="bgr24")
                     container.mux(stream.encode(frame))
                 container.mux(stream.encode())
             if (count := count_packets(temporary)) != len(jpegs):
                 raise InputError(f"{path}: {count} of {len(jpegs)} frames went to the disk; is it full?")
     except av.FFmpegError as error:
         raise InputError(f"cannot write {printable(path)}: {error.strerror}") from error
+
+
+def _decoded(jpeg: np.ndarray) -> np.ndarray:
+    pixels = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise InputError("a frame to be written to a video could not be decoded")
+    return pixels
 
 
 def _orientation(frame: Any) -> int:

@@ -167,7 +167,7 @@ def find_recipe(path: str | Path) -> Path:
 
 def to_dict(recipe: Any) -> dict[str, Any]:
     """A recipe as plain values, ready for YAML and for checkpoints."""
-    return _plain(dataclasses.asdict(recipe))
+    return _plain(dataclasses.asdict(recipe))  # type: ignore[no-any-return]
 
 
 def from_dict(kind: type[RecipeT], values: dict[str, Any], source: str, ranges: Ranges | None = None) -> RecipeT:

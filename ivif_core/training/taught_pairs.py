@@ -43,11 +43,11 @@ def open_pairs(recipe: RunRecipe, fabric: Fabric, teacher: str | None = None) ->
         if fabric.is_global_zero and not folder.is_dir():
             extract_bag(recipe.data, folder, recipe.bag, recipe.on_error)
         fabric.barrier()
-    live = teacher is not None and Path(teacher).is_file()
+    live = teacher if teacher is not None and Path(teacher).is_file() else None
     pairs = FolderPairs(folder, teacher=None if live else teacher, on_error=recipe.on_error)
     if pairs.skipped and fabric.is_global_zero:
         print(f"{len(pairs)} pairs; {len(pairs.skipped)} left out:", *pairs.skipped, sep="\n  ", file=sys.stderr)
-    return teach(pairs, teacher, fabric) if live else pairs
+    return teach(pairs, live, fabric) if live else pairs
 
 
 def extract_bag(bag: str | Path, folder: str | Path, recipe: BagRecipe, on_error: str) -> Extraction:
