@@ -16,6 +16,7 @@ from ivif_core.files.outputs import check_file
 from ivif_core.files.writing import temporary_file
 from ivif_core.fusion import Fuser
 from ivif_core.imaging import colour
+from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
 from ivif_core.imaging.video_file import H264_OPTIONS, count_packets, frame_pixels, import_av, open_video
 from ivif_core.offline.prefetch import overlapped
 from ivif_core.sync.nearest import NearestPairing
