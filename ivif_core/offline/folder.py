@@ -54,7 +54,7 @@ def fuse_file(
         InputError: an image is broken, or `output` is there already and `overwrite` is False, or is an input.
     """
     check_file(output, (infrared, visible), overwrite=overwrite)
-    fused = fuser.fuse(*_read(infrared, visible, maximum_megapixels), grey=grey)
+    fused = fuser.fuse(*_read_pair((infrared, visible), maximum_megapixels), grey=grey)
     write_image(output, fused, overwrite=overwrite)
 
 
@@ -127,10 +127,15 @@ def _fuse_into(
     return result
 
 
+def _read_pair(pair: Pair, maximum_megapixels: float) -> Images:
+    infrared, visible = pair
+    return read_infrared(infrared, maximum_megapixels), read_visible(visible, maximum_megapixels)
+
+
 def _read(pairs: Iterable[Pair], maximum_megapixels: float) -> Generator[Images | IvifError, None, None]:
-    for infrared, visible in pairs:
+    for pair in pairs:
         try:
-            yield read_infrared(infrared, maximum_megapixels), read_visible(visible, maximum_megapixels)
+            yield _read_pair(pair, maximum_megapixels)
         except IvifError as error:
             yield error
 
