@@ -73,12 +73,12 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         for field, value in _fields(read_bytes(path, MAXIMUM_MODEL)):
             if field == _METADATA_FIELD and isinstance(value, bytes):
                 entry = dict(_fields(value))
-                metadata[entry.get(1, b"").decode()] = entry.get(2, b"").decode()
+                key, text = (_bytes(entry.get(number, b"")).decode() for number in (1, 2))
+                metadata[key] = text
             if field == _GRAPH_FIELD and isinstance(value, bytes):
                 has_graph = True
-                operators |= {
-                    dict(_fields(node)).get(_OPERATOR_FIELD) for n, node in _fields(value) if n == _NODE_FIELD
-                }
+                nodes = (_bytes(node) for n, node in _fields(value) if n == _NODE_FIELD)
+                operators |= {dict(_fields(node)).get(_OPERATOR_FIELD) for node in nodes}
     except ConfigError as error:
         raise ModelError(f"model: {error}") from error
     except (ValueError, IndexError, AttributeError, TypeError) as error:
@@ -105,6 +105,12 @@ def check_model_target(path: Path, inputs: Iterable[str | Path | None] = ()) -> 
             ours = False
         if not ours:
             raise OutputError(f"{printable(path)} is there and no model of ivif; remove it, or choose another folder")
+
+
+def _bytes(value: bytes | int) -> bytes:
+    if isinstance(value, int):
+        raise ValueError("a number stands for text")
+    return value
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:

@@ -120,7 +120,7 @@ def _eight_bit(student: Student) -> tuple[nn.Module, dict[str, Tensor], str]:
     class EightBit(torch.nn.Module):
         def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
             fused = student(infrared.float() / 255, visible.float() / 255, vividness)
-            return (255 * fused + 0.5).to(torch.uint8)  # type: ignore[no-any-return]
+            return (255 * fused + 0.5).to(torch.uint8)
 
     network = EightBit()
     network.student = student
@@ -135,4 +135,4 @@ def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
     check_for_tensorrt(model)
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()  # type: ignore[no-any-return]
+    return model.SerializeToString()
