@@ -185,10 +185,11 @@ class EngineCache:
         found = []
         for path in self.folder.glob("*.engine"):
             with contextlib.suppress(FileNotFoundError):  # another process may clear at the same time
-                size, used = (found := path.stat()).st_size, found.st_mtime
+                file_stat = path.stat()
                 with path.open("rb") as file:
                     header = _header(file.read(1 << 16))
-                found.append(Entry(path.stem, size, used, header[1].get("of", {}) if header else {}))
+                of = header[1].get("of", {}) if header else {}
+                found.append(Entry(path.stem, file_stat.st_size, file_stat.st_mtime, of))
         return sorted(found, key=lambda entry: entry.used, reverse=True)
 
     def clear(self) -> int:
