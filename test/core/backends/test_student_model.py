@@ -65,7 +65,8 @@ CASES = {
         r"\(1, 1, 64, 96\) where",
     ),
     "NaN": ([step("Sub", "infrared", "infrared", to="zero"), step("Div", "zero", "zero")], {}, "NaN or infinity"),
-    "160 GB": ([step("Expand", "vividness", "huge", to="x"), *BY_MAXIMUM], {"inits": {"huge": HUGE}}, "cannot (run|load)"),
+    "160 GB": ([step("Expand", "vividness", "huge", to="x"), *BY_MAXIMUM], {"inits": {"huge": HUGE}},
+               "cannot (run|load)"),
     "160 GB, constant": ([step("ConstantOfShape", "huge", to="x"), *BY_MAXIMUM], {"inits": {"huge": HUGE}},
                          "cannot (run|load)"),
     "400 kB a pixel": (
