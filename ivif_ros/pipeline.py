@@ -10,20 +10,19 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ivif_core.errors import ConfigError
+from ivif_core.errors import ConfigError, InputError
 from ivif_core.fusion import Fuser, Prepared
 from ivif_core.registration.base import mask_onto_visible
 from ivif_core.registration.camera_info import CameraInfos
 from ivif_core.registration.drift import DriftWatch
-from ivif_core.thermal.byte_order import looks_swapped
+from ivif_core.registration.pinhole import Pinhole
+from ivif_core.settings import Settings
 from ivif_core.thermal.hot_spots import draw_outline
 from ivif_core.types import Source
 from ivif_ros.conversion import infrared_pixels, visible_pixels
 from ivif_ros.depth_input import DepthInput
-from ivif_ros.parameters import Settings
+from ivif_ros.pixel_checks import PixelChecks
 
-BYTE_ORDER_INTERVAL = 30
-"""Every so many thermal frames the byte order is checked."""
 DRIFT_INTERVAL = 60
 """Every so many fused frames the registration is checked."""
 
@@ -68,6 +67,7 @@ class Pipeline:
             wait_for_engine=False,
         )
         self._settings, self._registration = settings, settings.registration
+        self._crops = settings.crops()
         self._start_anew = False
         self._depth = DepthInput() if settings["registration.depth"] else None
         self._infos: dict[Source, Any] = {}
@@ -75,10 +75,10 @@ class Pipeline:
         self._maximum_megapixels: float = settings["maximum_megapixels"]
         self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
         self._visible_shape: tuple[int, ...] | None = None
-        self._until_check = self._until_drift_check = 0
+        self._checks = PixelChecks()
+        self._until_drift_check = 0
         self._watch_drift = settings["registration.check_drift"]
         self._drift: DriftWatch | None = DriftWatch() if self._watch_drift else None
-        self._byte_order_warning = ""
 
     @property
     def facts(self) -> dict[str, str]:
@@ -92,16 +92,16 @@ class Pipeline:
         return facts
 
     @property
-    def warnings(self) -> list[str]:
-        """What looks wrong with the thermal images or their registration."""
+    def warnings(self) -> list[tuple[str, str]]:
+        """What looks wrong, each with the part of the diagnostics that says it: thermal, rgb or fusion."""
         drift, registration = self._drift, self._registration
         found = [
-            self._byte_order_warning,
-            drift.warning if drift is not None else "",
-            registration.problem if isinstance(registration, CameraInfos) else "",
-            self._depth.problem if self._depth is not None else "",
+            *self._checks.warnings,
+            ("fusion", drift.warning if drift is not None else ""),
+            ("fusion", registration.problem if isinstance(registration, CameraInfos) else ""),
+            ("fusion", self._depth.problem if self._depth is not None else ""),
         ]
-        return [warning for warning in found if warning]
+        return [(part, warning) for part, warning in found if warning]
 
     @property
     def network_seconds(self) -> float:
@@ -120,8 +120,10 @@ class Pipeline:
         if settings.registration is not self._registration or "registration.check_drift" in changed:
             self._watch_drift = settings["registration.check_drift"]
             self._drift = DriftWatch() if self._watch_drift else None
-        if settings.registration is not self._registration:
+        crops = settings.crops()
+        if settings.registration is not self._registration or crops != self._crops:
             self._registration = settings.registration  # first: an info that comes meanwhile must not pass it by
+            self._crops = crops
             with self._infos_lock:
                 for source, message in self._infos.items():
                     with suppress(ConfigError):  # was said when it came
@@ -138,7 +140,9 @@ class Pipeline:
         with self._infos_lock:
             self._infos[source] = message
             registration = self._registration
-            changed = isinstance(registration, CameraInfos) and registration.set_info(source, message)
+            changed = isinstance(registration, CameraInfos) and registration.set_info(
+                source, self._crops[source].camera_info(message)
+            )
             if changed:
                 self._drift = DriftWatch() if self._watch_drift else None
             return changed
@@ -163,18 +167,22 @@ class Pipeline:
         if self._start_anew:
             self._start_anew = False
             self._fuser.scaling.reset()
-        if self._depth is not None:
-            self._depth.update(self._registration)
+            self._checks = PixelChecks()
         registration = self._registration
+        if self._depth is not None and isinstance(registration, (CameraInfos, Pinhole)):
+            self._depth.update(registration)
         self._fuser.registration = registration.current if isinstance(registration, CameraInfos) else registration
         pixels = None if visible is None else visible_pixels(visible, self._maximum_megapixels)
         if pixels is not None:
+            pixels = self._crops["visible"].apply(pixels, "RGB")
             self._visible_shape = pixels.shape
         if infrared is None:
+            if pixels is None:
+                raise InputError("neither a thermal nor an RGB image")
             return FusedFrame(pixels, pixels, None, None)
-        counts = infrared_pixels(infrared, self._maximum_megapixels)
-        if counts.dtype == np.uint16:
-            self._check_byte_order(counts)
+        counts = self._crops["infrared"].apply(infrared_pixels(infrared, self._maximum_megapixels), "thermal")
+        if pixels is not None:
+            self._checks.look(infrared, visible, counts, pixels, self._crops["infrared"])
         shape = self._visible_shape or counts.shape
         pair = self._fuser.prepare(counts, np.zeros(shape[:2], np.uint8) if pixels is None else pixels)
         if pixels is None:
@@ -184,19 +192,11 @@ class Pipeline:
             self._check_drift(pair)
         if self._hot_spots is None:
             return FusedFrame(fused, pixels, pair, None)
-        hot = mask_onto_visible(self._fuser.registration, self._hot_spots(pair.counts), shape[:2])
+        hot = mask_onto_visible(self._fuser.registration, self._hot_spots(pair.counts), (shape[0], shape[1]))
         if self._draw:
             fused = fused.copy()
             draw_outline(fused, hot)
         return FusedFrame(fused, pixels, pair, hot)
-
-    def _check_byte_order(self, counts: np.ndarray) -> None:
-        if self._until_check == 0:
-            swapped = looks_swapped(counts)
-            self._byte_order_warning = (
-                "thermal bytes look swapped: the driver states a wrong is_bigendian" if swapped else ""
-            )
-        self._until_check = (self._until_check - 1) % BYTE_ORDER_INTERVAL
 
     def _check_drift(self, pair: Prepared) -> None:
         drift = self._drift

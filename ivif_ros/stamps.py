@@ -21,7 +21,7 @@ def stamp_message(time: int) -> TimeMessage:
 
 def stamp_time(stamp: TimeMessage) -> int:
     """ns of a header's stamp, whatever is in it."""
-    return stamp.sec * SECOND + stamp.nanosec
+    return int(stamp.sec * SECOND + stamp.nanosec)
 
 
 def take_stamp(check: StampCheck, source: Source, message: Any, received: int) -> int:

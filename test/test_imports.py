@@ -52,9 +52,10 @@ def test_runtimes_are_imported_only_where_used(runtime):
 def test_every_command_starts_without_heavy_packages():
     code = """
 from importlib import import_module
-from ivif_core.cli.main import COMMANDS
+from ivif_core.cli.boundary import run
+from ivif_core.cli.tree import COMMANDS, module_of
 for name in COMMANDS:
-    import_module("ivif_core.cli.commands." + name.replace("-", "_"))
+    import_module(module_of(name))
 """
     done = run_without({*HEAVY, "onnxruntime", "openvino", "tensorrt", "rosbags", "rclpy", "selenium"}, code)
     assert done.returncode == 0, done.stderr

@@ -123,7 +123,7 @@ class DeferredModel(StudentModel):
                 _LOG.warning("no %s, the fallback stays: %s", self._wanted.name, failure)
 
     def _build(self) -> str | None:
-        """Run `ivif build-engine`; returns its complaint, or None where the engine is in the cache."""
+        """Run `ivif engines build`; returns its complaint, or None where the engine is in the cache."""
         with self._lock:
             if self._closing.is_set():
                 return None

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from ivif_core.imaging.messages import to_infrared, to_visible
-from ivif_core.node_parameters import NodeParameters
 from ivif_core.offline.bag import FUSED_TOPIC, fuse_bag
 from ivif_core.offline.bags.images import read_bag_images
 from ivif_core.offline.bags.recording import storage_suffix
 from ivif_core.offline.bags.writer import BagWriter
+from ivif_core.settings import Settings
 from ivif_core.sync.pairing import Pair
 from ivif_core.types import Source
 
@@ -84,7 +84,7 @@ class BagBench:
 def measure_bag(
     source: Path,
     topics: dict[Source, str],
-    parameters: NodeParameters,
+    parameters: Settings,
     *,
     rounds: int,
     progress: Callable[[str], None] = lambda line: None,
@@ -94,11 +94,11 @@ def measure_bag(
     Raises:
         InputError: as `fuse_bag`, and where the bag cannot be read as a whole.
     """
-    with tempfile.TemporaryDirectory(prefix="ivif_bench_") as folder, parameters.make_fuser() as fuser:
+    with tempfile.TemporaryDirectory(prefix="ivif_bench_") as folder, parameters.fuser() as fuser:
 
         def whole() -> int:
             target = Path(folder) / "fused"
-            return fuse_bag(source, target, topics, fuser, parameters.make_pairing(), overwrite=True).fused
+            return fuse_bag(source, target, topics, fuser, parameters.pairing(), overwrite=True).fused
 
         progress(f"fusing {source} for the first time")
         pairs = whole()  # no sample: files and memory are new
@@ -138,8 +138,8 @@ def measure_bag(
         return BagBench(pairs, len(os.sched_getaffinity(0)), fuser.backend.describe(), stages)
 
 
-def _first_pairs(source: Path, topics: dict[Source, str], parameters: NodeParameters) -> list[Pair]:
+def _first_pairs(source: Path, topics: dict[Source, str], parameters: Settings) -> list[Pair]:
     """Pairs of `BagImage`."""
-    pairing = parameters.make_pairing()
+    pairing = parameters.pairing()
     images = read_bag_images(source, topics["infrared"], topics["visible"])
     return list(islice((pair for i in images for pair in pairing.add(i.source, i.stamp, i)), _HELD))

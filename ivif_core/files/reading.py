@@ -19,12 +19,11 @@ def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
     """
     try:
         # Opening a pipe without this flag would wait for its other end.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise ConfigError(
-                    f"{one_line(path)}: cannot be read: expected a regular file, not a folder, pipe or device"
-                )
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise ConfigError(f"{one_line(path)}: cannot be read: expected a regular file, no folder, pipe or device")
+        with os.fdopen(handle, "rb") as file:
             content = file.read(limit + 1)
     except (OSError, ValueError) as error:  # a name may hold a zero byte
         if isinstance(error, ConfigError):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
 
-from ivif_core.errors import ConfigError, one_line
+from ivif_core.errors import ConfigError, IvifError, one_line
 from ivif_core.files.reading import read_text
 
 MOST_BYTES = 200_000
@@ -44,11 +46,26 @@ def load_yaml(
     Raises:
         ConfigError: no YAML, or over a bound.
     """
-    name = one_line(path)
-    try:
-        _check_bounds(text, name, most_values, longest)
+    with _readable(one_line(path)):
+        _bounded_events(text, one_line(path), most_values, longest)
         return yaml.safe_load(text)
-    except ConfigError:
+
+
+def read_events(path: str | os.PathLike[str]) -> list[yaml.Event]:
+    """The events of a YAML file, for a reader that makes values of them itself.
+
+    Raises:
+        ConfigError: as `read_yaml`; any YAML is taken, not a mapping only.
+    """
+    with _readable(one_line(path)):
+        return _bounded_events(read_text(path, MOST_BYTES), one_line(path), MOST_VALUES, LONGEST)
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except IvifError:
         raise
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
@@ -59,7 +76,7 @@ def load_yaml(
         raise ConfigError(f"{name}: cannot be read: {type(error).__name__}: {one_line(error)}") from error
 
 
-def _check_bounds(text: str, name: str, most_values: int, longest: int) -> None:
+def _bounded_events(text: str, name: str, most_values: int, longest: int) -> list[yaml.Event]:
     """Walk the file's events, which needs neither memory nor recursion, before anything is built from them.
 
     Raises:
@@ -68,7 +85,9 @@ def _check_bounds(text: str, name: str, most_values: int, longest: int) -> None:
     sizes: dict[str, int] = {}
     open_nodes: list[tuple[str | None, int]] = []  # anchor, and the values before it
     values = 0
+    events: list[yaml.Event] = []
     for event in yaml.parse(text, yaml.SafeLoader):
+        events.append(event)
         if isinstance(event, yaml.CollectionStartEvent):
             open_nodes.append((event.anchor, values))
             values += 1
@@ -85,6 +104,7 @@ def _check_bounds(text: str, name: str, most_values: int, longest: int) -> None:
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor in (anchor for anchor, _ in open_nodes):
                 raise ConfigError(f"{name}: the alias *{one_line(event.anchor, 40)} stands within what it stands for")
-            values += sizes.get(event.anchor, 1)
+            values += sizes.get(event.anchor or "", 1)
         if values > most_values or len(open_nodes) > DEEPEST:
             raise ConfigError(f"{name}: expected at most {most_values} values, nested {DEEPEST} deep at most")
+    return events

@@ -17,9 +17,10 @@ from ivif_core.imaging.messages import to_infrared, to_visible
 from ivif_core.offline.bags.pairs import BagCounts, BagPairs, Malformed, Restart
 from ivif_core.offline.bags.recording import open_recording
 from ivif_core.offline.bags.writer import recording_files
-from ivif_core.registration.base import Registration, Resize
-from ivif_core.sync.pairing import ApproximatePairing, Pair
-from ivif_core.thermal.scaling import ThermalScaling, make_scaling
+from ivif_core.registration.base import Registration
+from ivif_core.settings import Settings
+from ivif_core.sync.pairing import Pair
+from ivif_core.thermal.scaling import ThermalScaling
 
 
 @dataclass
@@ -41,12 +42,8 @@ def extract(
     *,
     infrared: str,
     visible: str,
-    slop: float = 0.05,
-    queue_size: int = 10,
-    time_offset: float = 0.0,
+    settings: Settings | None = None,
     every: int = 1,
-    scaling: ThermalScaling | None = None,
-    registration: Registration | None = None,
     on_error: str = "skip",
 ) -> Extraction:
     """Write the pairs of a bag as `folder/infrared/<stamp>.png` and `folder/visible/<stamp>.png`, without loss.
@@ -55,19 +52,17 @@ def extract(
         bag: as `read_bag_images`.
         folder: must not exist; it appears when all pairs are written.
         infrared, visible: topics.
-        slop: largest difference of two stamps that belong together, s.
-        queue_size: images of each topic that wait for a partner.
-        time_offset: added to infrared stamps, s.
+        settings: of pairing, scaling, registration and the largest image; None: the node's defaults.
         every: keep every n-th pair.
-        scaling: counts to intensity; default: the node's.
-        registration: infrared onto the visible grid; default: resize.
         on_error: 'skip' names broken frames and goes as far as a broken bag goes; 'fail' raises.
 
     Raises:
         InputError: the folder exists, the bag or a topic is missing, no pair is found, or (with 'fail') anything in
             it is broken.
+        ConfigError: `registration.mode` camera_info, whose topics are not read.
     """
-    folder = Path(folder)
+    folder, settings = Path(folder), settings or Settings.from_values()
+    registration = settings.recorded_registration()
     if on_error not in ("skip", "fail"):
         raise InputError(f"on_error: expected 'skip' or 'fail', got {on_error!r}")
     if every < 1:
@@ -80,14 +75,13 @@ def extract(
             bag,
             temporary,
             (infrared, visible),
-            ApproximatePairing(slop, queue_size, time_offset),
+            settings,
+            registration,
             every,
-            scaling or make_scaling(),
-            registration or Resize(),
             on_error == "fail",
         )
         if not found.pairs:
-            raise InputError(f"{bag}: no pair within {slop:g} s; " + _why_none(found))
+            raise InputError(f"{bag}: no pair within {settings['slop']:g} s; " + _why_none(found))
         shutil.rmtree(temporary / "recovered")
         place_folder(temporary, folder, made_by="ivif extract", overwrite=False)
     return found
@@ -97,18 +91,18 @@ def _write_pairs(
     bag: str | Path,
     folder: Path,
     topics: tuple[str, str],
-    pairing: ApproximatePairing,
-    every: int,
-    scaling: ThermalScaling,
+    settings: Settings,
     registration: Registration,
+    every: int,
     fail: bool,
 ) -> Extraction:
     found, seen, bag = Extraction(), 0, Path(bag)
+    scaling = settings.scaling()
     with (
         open_recording(bag, None if fail else folder / "recovered") as recording,
         tqdm(desc="extracting", unit="pair", disable=None) as bar,
     ):
-        pairs = BagPairs(bag, recording, {"infrared": topics[0], "visible": topics[1]}, pairing, found)
+        pairs = BagPairs(bag, recording, {"infrared": topics[0], "visible": topics[1]}, settings.pairing(), found)
         for item in pairs.read():
             if isinstance(item, Restart):
                 scaling.reset()
@@ -121,7 +115,7 @@ def _write_pairs(
                 if (seen - 1) % every:
                     continue
                 try:
-                    _write_pair(item, folder, scaling, registration)
+                    _write_pair(item, folder, scaling, registration, settings.maximum_megapixels)
                 except OutputError:  # a full disk is no fault of the pair
                     raise
                 except InputError as error:
@@ -138,8 +132,11 @@ def _write_pairs(
     return found
 
 
-def _write_pair(pair: Pair, folder: Path, scaling: ThermalScaling, registration: Registration) -> None:
-    visible, counts = to_visible(pair.visible.content), to_infrared(pair.infrared.content)
+def _write_pair(
+    pair: Pair, folder: Path, scaling: ThermalScaling, registration: Registration, maximum_megapixels: float
+) -> None:
+    visible = to_visible(pair.visible.content, maximum_megapixels)
+    counts = to_infrared(pair.infrared.content, maximum_megapixels)
     registered = prepare(counts, visible, scaling, registration).registered
     write_image(folder / "infrared" / f"{pair.visible_stamp:019d}.png", registered, sweep_folder=False)
     write_image(folder / "visible" / f"{pair.visible_stamp:019d}.png", visible, sweep_folder=False)

@@ -15,6 +15,7 @@ from ivif_core.files.outputs import check_apart, check_file, only_run
 from ivif_core.files.writing import check_name, is_there, make_folder, sweep
 from ivif_core.fusion import Fuser
 from ivif_core.imaging.files import read_infrared, read_visible, write_image
+from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
 
 _AHEAD = 3
 """Pairs read ahead of the fusion, and images waiting to be written."""
@@ -40,7 +41,14 @@ class FolderResult:
 
 
 def fuse_file(
-    fuser: Fuser, infrared: Path, visible: Path, output: Path, *, grey: bool = False, overwrite: bool = False
+    fuser: Fuser,
+    infrared: Path,
+    visible: Path,
+    output: Path,
+    *,
+    grey: bool = False,
+    overwrite: bool = False,
+    maximum_megapixels: float = MAXIMUM_MEGAPIXELS,
 ) -> None:
     """Fuse one pair of image files into `output`, whose suffix says the format.
 
@@ -48,7 +56,7 @@ def fuse_file(
         InputError: an image is broken, or `output` is there already and `overwrite` is False, or is an input.
     """
     check_file(output, (infrared, visible), overwrite=overwrite)
-    fused = fuser.fuse(read_infrared(infrared), read_visible(visible), grey=grey)
+    fused = fuser.fuse(*_read(infrared, visible, maximum_megapixels), grey=grey)
     write_image(output, fused, overwrite=overwrite)
 
 
@@ -59,6 +67,7 @@ def fuse_folder(
     *,
     grey: bool = False,
     overwrite: bool = False,
+    maximum_megapixels: float = MAXIMUM_MEGAPIXELS,
     progress: Callable[[Iterable[str]], Iterable[str]] = iter,
 ) -> FolderResult:
     """Fuse pairs of files into `<stem>.png`; one bad pair does not stop the rest.
@@ -69,6 +78,7 @@ def fuse_folder(
         pairs: stem -> (infrared file, visible file), as `image_files.pair_by_stem` gives them.
         output: folder, made where it is not there.
         overwrite: otherwise a pair whose output is there is left out.
+        maximum_megapixels: of either image; a larger one is not decoded.
         progress: wraps the stems, as tqdm does.
 
     Raises:
@@ -79,7 +89,7 @@ def fuse_folder(
     make_folder(output)
     with only_run(output):
         sweep(output)
-        return _fuse_into(output, fuser, pairs, grey, overwrite, progress)
+        return _fuse_into(output, fuser, pairs, grey, overwrite, maximum_megapixels, progress)
 
 
 def _fuse_into(
@@ -88,6 +98,7 @@ def _fuse_into(
     pairs: dict[str, Pair],
     grey: bool,
     overwrite: bool,
+    maximum_megapixels: float,
     progress: Callable[[Iterable[str]], Iterable[str]],
 ) -> FolderResult:
     result = FolderResult()
@@ -115,7 +126,7 @@ def _fuse_into(
         else:
             wanted[stem] = pair
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        images = _read_ahead(reader, wanted.values())
+        images = _read_ahead(reader, wanted.values(), maximum_megapixels)
         for stem, future in zip(progress(wanted), images, strict=True):
             try:
                 fused = fuser.fuse(*future.result(), grey=grey)
@@ -130,14 +141,16 @@ def _fuse_into(
     return result
 
 
-def _read_ahead(reader: ThreadPoolExecutor, pairs: Iterable[Pair]) -> Iterator[Future[tuple[np.ndarray, np.ndarray]]]:
+def _read_ahead(
+    reader: ThreadPoolExecutor, pairs: Iterable[Pair], maximum_megapixels: float
+) -> Iterator[Future[tuple[np.ndarray, np.ndarray]]]:
     reading: deque[Future[tuple[np.ndarray, np.ndarray]]] = deque()
     for pair in pairs:
-        reading.append(reader.submit(_read, *pair))
+        reading.append(reader.submit(_read, *pair, maximum_megapixels))
         if len(reading) > _AHEAD:
             yield reading.popleft()
     yield from reading
 
 
-def _read(infrared: Path, visible: Path) -> tuple[np.ndarray, np.ndarray]:
-    return read_infrared(infrared), read_visible(visible)
+def _read(infrared: Path, visible: Path, maximum_megapixels: float) -> tuple[np.ndarray, np.ndarray]:
+    return read_infrared(infrared, maximum_megapixels), read_visible(visible, maximum_megapixels)

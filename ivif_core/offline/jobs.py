@@ -17,10 +17,10 @@ from ivif_core.files.reading import read_text
 from ivif_core.files.writing import append_line, temporary_folder
 from ivif_core.imaging.files import pair_by_stem
 from ivif_core.models import resolve_model
-from ivif_core.node_parameters import NodeParameters
 from ivif_core.offline.bag import fuse_bag
 from ivif_core.offline.bags.recording import STORAGE_SUFFIXES
 from ivif_core.offline.folder import fuse_folder
+from ivif_core.settings import Settings
 
 DONE, PARTIAL, FAILED = "done", "partial", "failed"
 _MOST_NAMED = 3
@@ -158,15 +158,15 @@ def run_job(job: Job, earlier: dict[str, Any] | None = None) -> dict[str, Any]:
 
 def _fuse(job: Job, source: Path, target: Path) -> tuple[int, str]:
     """Pairs fused, and what is missing of the result."""
-    parameters = NodeParameters({"threads": 1, **job.parameters})  # jobs run side by side, so one thread each
-    with parameters.make_fuser() as fuser:
+    parameters = Settings.from_values({"threads": 1, **job.parameters})  # jobs run side by side, so one thread each
+    with parameters.fuser() as fuser:
         if not _holds_pairs(source):
             result = fuse_bag(
                 source,
                 target,
                 job.topics,
                 fuser,
-                parameters.make_pairing(),
+                parameters.pairing(),
                 keep_all=job.keep_all,
                 overwrite=True,
                 maximum_megapixels=parameters.maximum_megapixels,
@@ -176,7 +176,7 @@ def _fuse(job: Job, source: Path, target: Path) -> tuple[int, str]:
         pairs, lonely = pair_by_stem(source / "infrared", source / "visible")
         check_folder(target, [source], overwrite=True)
         with temporary_folder(target) as part:
-            made = fuse_folder(fuser, pairs, part / target.name)
+            made = fuse_folder(fuser, pairs, part / target.name, maximum_megapixels=parameters.maximum_megapixels)
             if made.unwritten:
                 raise OutputError(made.failed[made.unwritten[0]])
             if not made.written:

@@ -58,6 +58,7 @@ def fuse_video(
     *,
     grey: bool = False,
     overwrite: bool = False,
+    maximum_megapixels: float = MAXIMUM_MEGAPIXELS,
     progress: Callable[[int, int], None] = lambda fused, of: None,
 ) -> VideoResult:
     """Fuse every visible frame with the infrared frame that is nearest in time, each counted from its video's start.
@@ -68,6 +69,7 @@ def fuse_video(
         fuser: its scaling follows the frames of 16-bit infrared.
         output: .mp4, .mov or .m4v (H.264) or .mkv (lossless FFV1); appears only when whole.
         grey: write fused luminance only.
+        maximum_megapixels: of a frame.
         progress: told frames fused, and frames that the visible video says to have (0: it does not say).
 
     Raises:
@@ -84,8 +86,8 @@ def fuse_video(
     try:
         with temporary_file(output, overwrite=overwrite) as temporary, ExitStack() as stack:
             streams: dict[Source, Any] = {
-                "infrared": _open(av, infrared, stack),
-                "visible": _open(av, visible, stack),
+                "infrared": _open(av, infrared, stack, maximum_megapixels),
+                "visible": _open(av, visible, stack, maximum_megapixels),
             }
             template = streams["visible"]
             pairing = NearestPairing(max(_interval(stream) for stream in streams.values()), _WAITING)
@@ -118,7 +120,7 @@ def _count_packets(av: Any, path: Path) -> int:
         return sum(packet.size > 0 for packet in container.demux(video=0))
 
 
-def _open(av: Any, path: Path, stack: ExitStack) -> Any:
+def _open(av: Any, path: Path, stack: ExitStack, maximum_megapixels: float) -> Any:
     """The first video stream of a file."""
     try:
         container = stack.enter_context(av.open(str(path)))
@@ -127,10 +129,10 @@ def _open(av: Any, path: Path, stack: ExitStack) -> Any:
     if not container.streams.video:
         raise InputError(f"{path} has no video in it")
     stream = container.streams.video[0]
-    check_size(stream.codec_context.width, stream.codec_context.height, str(path))
+    check_size(stream.codec_context.width, stream.codec_context.height, str(path), maximum_megapixels)
     stream.thread_type = "AUTO"
     # Frames within may be larger than the head says; the decoder refuses those before it takes memory for them.
-    stream.codec_context.options = {"max_pixels": str(int(MAXIMUM_MEGAPIXELS * 1e6))}
+    stream.codec_context.options = {"max_pixels": str(int(maximum_megapixels * 1e6))}
     return stream
 
 

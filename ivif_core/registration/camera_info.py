@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from ivif_core.errors import ConfigError
 from ivif_core.registration.base import Resize
 from ivif_core.registration.blending import StandIn
+from ivif_core.registration.distortion import Distortion
 from ivif_core.registration.pinhole import Camera, Pinhole
 from ivif_core.types import Source
 
@@ -90,12 +91,12 @@ class CameraInfos:
         return pinhole
 
 
-_ANY = Camera((2, 2), np.eye(3), "plumb_bob", np.zeros(5))
+_ANY = Camera((2, 2), np.eye(3), Distortion("none", ()))
 
 
 def _content(message: Any) -> tuple[object, ...]:
     """All that `Camera.from_camera_info` reads; numbers as bytes, since NaN differs from itself."""
     roi = message.roi
     region = (roi.x_offset, roi.y_offset, roi.width, roi.height)
-    numbers = (np.array(values, np.float64).tobytes() for values in (message.k, message.d))
+    numbers = (np.array(values, np.float64).tobytes() for values in (message.k, message.d, getattr(message, "p", ())))
     return (message.width, message.height, message.distortion_model, region, *numbers)

@@ -12,9 +12,7 @@ from numpy.typing import ArrayLike
 
 from ivif_core.errors import ConfigError, InputError, one_line, shown
 from ivif_core.registration.base import STRIPE, RemapRegistration, Size
-
-DISTORTIONS = {"plumb_bob": 5, "rational_polynomial": 8, "equidistant": 4}
-"""Model -> number of coefficients, as ROS names them."""
+from ivif_core.registration.distortion import Distortion
 
 MOST_PIXELS = 100_000
 """Of a camera's width or height; no sensor comes near it."""
@@ -27,33 +25,22 @@ class Camera:
     Attributes:
         size: (width, height) that `matrix` is for.
         matrix: 3×3, fx 0 cx; 0 fy cy; 0 0 1.
-        model, distortion: see `DISTORTIONS`.
+        distortion: of the lens.
     """
 
     size: Size
     matrix: np.ndarray
-    model: str
-    distortion: np.ndarray
+    distortion: Distortion
 
     def __post_init__(self) -> None:
-        count = DISTORTIONS.get(self.model)
-        if count is None:
-            raise ConfigError(
-                f"camera: distortion model must be one of {', '.join(DISTORTIONS)}, got {shown(self.model)}"
-            )
-        if self.distortion.shape != (count,) or self.matrix.shape != (3, 3):
-            raise ConfigError(
-                f"camera: {self.model} takes {count} coefficients and a 3×3 matrix, got {self.distortion.shape} and "
-                f"{self.matrix.shape}"
-            )
+        if self.matrix.shape != (3, 3):
+            raise ConfigError(f"camera: expected a 3×3 matrix, got {self.matrix.shape}")
         if not all(1 <= pixels <= MOST_PIXELS for pixels in self.size):
             raise ConfigError(
                 f"camera: expected a width and height over 0, at most {MOST_PIXELS}, got "
                 f"{shown(self.size[0])}×{shown(self.size[1])}"
             )
-        if not (
-            np.isfinite(self.matrix).all() and np.isfinite(self.distortion).all() and self.matrix.diagonal().min() > 0
-        ):
+        if not (np.isfinite(self.matrix).all() and self.matrix.diagonal().min() > 0):
             raise ConfigError("camera: not calibrated: expected finite numbers and a focal length over 0")
 
     @classmethod
@@ -73,29 +60,32 @@ class Camera:
                 f"{one_line(path)}: expected the layout of camera_calibration (image_width, image_height, "
                 f"camera_matrix, distortion_model, distortion_coefficients): {shown(error)}"
             ) from error
-        return cls(size, matrix, model, distortion)
+        return cls(size, matrix, Distortion(model, distortion))
 
     @classmethod
     def from_camera_info(cls, message: Any) -> Camera:
         """From a sensor_msgs/CameraInfo (or its older form with capital letters), which is of the raw image.
 
-        Binning is another resolution of the same view; a region of interest moves the principal point.
+        Binning is another resolution of the same view; a region of interest moves the principal point. Where K is all
+        zeros and P is not, as simulators of ideal cameras write it, P is taken, whose image has no distortion.
 
         Raises:
             ConfigError: the driver left it empty, or the distortion is unknown here.
         """
-        given, coefficients = (getattr(message, n, getattr(message, n.upper(), None)) for n in ("k", "d"))
+        given, coefficients, projection = (
+            getattr(message, name, getattr(message, name.upper(), None)) for name in ("k", "d", "p")
+        )
         model, size = str(message.distortion_model), (int(message.width), int(message.height))
-        matrix, distortion = np.array(given, np.float64).reshape(3, 3), np.array(coefficients, np.float64)
+        matrix, distortion = np.array(given, np.float64).reshape(3, 3), Distortion(model, np.array(coefficients))
+        if not matrix.any() and projection is not None and not distortion.coefficients.any():
+            matrix = np.array(projection, np.float64).reshape(3, 4)[:, :3].copy()
         if not matrix.any():
             raise ConfigError("camera: not calibrated: the matrix K is all zeros")
-        if distortion.size == 0 and model in DISTORTIONS:
-            distortion = np.zeros(DISTORTIONS[model])  # how drivers say that there is none
         roi = getattr(message, "roi", None)
         if roi is not None and roi.width and roi.height:
             matrix[:2, 2] -= roi.x_offset, roi.y_offset
             size = (int(roi.width), int(roi.height))
-        return cls(size, matrix, model, distortion)
+        return cls(size, matrix, distortion)
 
     def matrix_for(self, size: Size) -> np.ndarray:
         """`matrix` for images of the same view at another resolution."""
@@ -108,32 +98,12 @@ class Camera:
     def rays(self, size: Size) -> np.ndarray:
         """float64 [H, W, 2]: x/z and y/z of what each pixel sees."""
         pixels = np.stack(np.meshgrid(np.arange(size[0]), np.arange(size[1])), axis=-1).astype(np.float64)
-        flat, matrix = pixels.reshape(-1, 1, 2), self.matrix_for(size)
-        undistort = cv2.fisheye.undistortPoints if self.model == "equidistant" else cv2.undistortPoints
-        return undistort(flat, matrix, self.distortion).reshape(size[1], size[0], 2)
+        rays = self.distortion.straighten(pixels.reshape(-1, 1, 2), self.matrix_for(size))
+        return rays.reshape((size[1], size[0], 2))
 
     def project(self, x: np.ndarray, y: np.ndarray, size: Size) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels x and y of what lies at x/z and y/z (arrays alike, whose type is kept).
-
-        The formulas of `cv2.projectPoints` and `cv2.fisheye.projectPoints`, which take a hundred times as long.
-        """
-        k = self.distortion.tolist()  # Python's numbers leave float32 as it is
-        if any(k) or self.model == "equidistant":
-            r2 = x * x + y * y
-            if self.model == "equidistant":
-                r = np.sqrt(r2)
-                angle = np.arctan(r)
-                a2 = angle * angle
-                bent = angle * (1 + a2 * (k[0] + a2 * (k[1] + a2 * (k[2] + a2 * k[3]))))
-                factor = np.divide(bent, r, out=np.ones_like(r), where=r > 0)
-                x, y = x * factor, y * factor
-            else:
-                k1, k2, p1, p2, k3, *below = k
-                factor = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-                if below:
-                    factor /= 1 + r2 * (below[0] + r2 * (below[1] + r2 * below[2]))
-                xy = 2 * x * y
-                x, y = x * factor + p1 * xy + p2 * (r2 + 2 * x * x), y * factor + p1 * (r2 + 2 * y * y) + p2 * xy
+        """Pixels x and y of what lies at x/z and y/z (arrays alike, whose type is kept)."""
+        x, y = self.distortion.bend(x, y)
         (fx, _, cx), (_, fy, cy), _ = self.matrix_for(size).tolist()
         return fx * x + cx, fy * y + cy
 
@@ -223,6 +193,5 @@ class Pinhole(RemapRegistration):
         """How far out the infrared image's corners lie: the largest hypot(x/z, y/z)."""
         width, height = infrared_size
         corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], np.float64)[:, None]
-        undistort = cv2.fisheye.undistortPoints if self.infrared.model == "equidistant" else cv2.undistortPoints
-        rays = undistort(corners, self.infrared.matrix_for(infrared_size), self.infrared.distortion)
+        rays = self.infrared.distortion.straighten(corners, self.infrared.matrix_for(infrared_size))
         return float(np.hypot(*rays[:, 0].T).max())

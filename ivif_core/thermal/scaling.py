@@ -258,6 +258,27 @@ class ThermalChain:
             self.contrast.reset()
 
 
+class SingleImages:
+    """A scaling that starts anew at every image, for images that are no stream. No state, so no repair of bad pixels.
+
+    The first frame of a stream through the chain gives the same, except for those.
+    """
+
+    def __init__(self, chain: ThermalChain) -> None:
+        self._scaling, self._contrast = chain.scaling, chain.contrast
+
+    def __call__(self, counts: np.ndarray) -> np.ndarray:
+        self._scaling.reset()
+        intensity = self._scaling(check_counts(counts))
+        if self._contrast is None:
+            return intensity
+        self._contrast.reset()
+        return self._contrast(intensity)
+
+    def reset(self) -> None:
+        """Nothing to forget."""
+
+
 def make_scaling(
     mode: str = "percentile",
     *,

@@ -14,27 +14,30 @@ from typing import Any, TypeVar
 from ivif_core.errors import ConfigError
 from ivif_core.files.reading import read_text
 from ivif_core.files.yaml_files import load_yaml
+from ivif_core.settings import BY_NAME, Settings
 
 RecipeT = TypeVar("RecipeT")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScalingRecipe:
-    """Thermal counts to intensity: the node's parameters `thermal_scaling.*`, see `make_scaling`."""
+    """Thermal counts to intensity: the node's parameters `thermal_scaling.*`, with its defaults and limits."""
 
-    mode: str = "percentile"
-    low: float = 0.0
-    high: float = 65535.0
-    low_percentile: float = 1.0
-    high_percentile: float = 99.0
-    smoothing: float = 0.95
-    plateau: float = 3.0
-    clahe: float = 0.0
+    mode: str = BY_NAME["thermal_scaling.mode"].default
+    low: float = BY_NAME["thermal_scaling.low"].default
+    high: float = BY_NAME["thermal_scaling.high"].default
+    low_percentile: float = BY_NAME["thermal_scaling.low_percentile"].default
+    high_percentile: float = BY_NAME["thermal_scaling.high_percentile"].default
+    smoothing: float = BY_NAME["thermal_scaling.smoothing"].default
+    plateau: float = BY_NAME["thermal_scaling.plateau"].default
+    clahe: float = BY_NAME["thermal_scaling.clahe"].default
 
 
 @dataclass(frozen=True, kw_only=True)
 class BagRecipe:
     """How pairs are read from a recorded bag; with a folder of images none of it is used.
+
+    What the node has a parameter for has its default and its limits.
 
     Attributes:
         infrared, visible: topics.
@@ -48,12 +51,42 @@ class BagRecipe:
 
     infrared: str = "/thermal/image_raw"
     visible: str = "/rgb/image_raw"
-    slop: float = 0.05
-    queue_size: int = 10
-    time_offset: float = 0.0
+    slop: float = BY_NAME["slop"].default
+    queue_size: int = BY_NAME["queue_size"].default
+    time_offset: float = BY_NAME["thermal_time_offset"].default
     every: int = 1
     scaling: ScalingRecipe = field(default_factory=ScalingRecipe)
     registration: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, (key, value) in self._parameters().items():
+            BY_NAME[name].read(value, f"bag.{key}")
+        if self.every < 1:
+            raise ConfigError(f"bag.every: expected 1 or more, got {self.every}")
+        Settings.from_values({name: value for name, (_, value) in self._parameters().items()})
+
+    def settings(self) -> Settings:
+        """The node's settings that the recipe stands for.
+
+        Raises:
+            ConfigError: the registration file cannot be used.
+        """
+        values = {name: value for name, (_, value) in self._parameters().items()}
+        if self.registration:
+            values |= {"registration.mode": "file", "registration.file": self.registration}
+        return Settings.from_values(values)
+
+    def _parameters(self) -> dict[str, tuple[str, Any]]:
+        """Name of the node's parameter -> key in the recipe, value."""
+        return {
+            "slop": ("slop", self.slop),
+            "queue_size": ("queue_size", self.queue_size),
+            "thermal_time_offset": ("time_offset", self.time_offset),
+            **{
+                f"thermal_scaling.{key}": (f"scaling.{key}", value)
+                for key, value in dataclasses.asdict(self.scaling).items()
+            },
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +158,7 @@ def load_recipe(kind: type[RecipeT], path: str | Path, overrides: Sequence[str] 
 
 def to_dict(recipe: Any) -> dict[str, Any]:
     """A recipe as plain values, ready for YAML and for checkpoints."""
-    return _plain(dataclasses.asdict(recipe))
+    return {key: _plain(value) for key, value in dataclasses.asdict(recipe).items()}
 
 
 def from_dict(kind: type[RecipeT], values: dict[str, Any], source: str) -> RecipeT:
@@ -151,7 +184,11 @@ def _build(kind: type[RecipeT], values: dict[str, Any], source: str, prefix: str
     ]
     if missing:
         raise ConfigError(f"recipe {source}: missing {', '.join(missing)}; add it to the file or give {missing[0]}=…")
-    return kind(**{key: _convert(value, hints[key], source, prefix + key) for key, value in values.items()})
+    converted = {key: _convert(value, hints[key], source, prefix + key) for key, value in values.items()}
+    try:
+        return kind(**converted)
+    except ConfigError as error:
+        raise ConfigError(f"recipe {source}: {error}") from error
 
 
 def _convert(value: Any, kind: Any, source: str, key: str) -> Any:

@@ -12,8 +12,6 @@ from lightning.fabric import Fabric
 from tqdm import tqdm
 
 from ivif_core.offline.extract import Extraction, extract
-from ivif_core.registration.file import load_registration
-from ivif_core.thermal.scaling import make_scaling
 from ivif_core.training.data.pairs import FolderPairs, Pair
 from ivif_core.training.networks.teacher import Teacher, TeacherShape
 from ivif_core.training.recipe import BagRecipe, RunRecipe, from_dict
@@ -52,10 +50,15 @@ def extract_bag(bag: str | Path, folder: str | Path, recipe: BagRecipe, on_error
     Raises:
         InputError, ConfigError: as `extract`; a scaling or registration that cannot be used.
     """
-    settings = dataclasses.asdict(recipe)
-    settings["scaling"] = make_scaling(**settings["scaling"])
-    settings["registration"] = load_registration(recipe.registration) if recipe.registration else None
-    found = extract(bag, folder, on_error=on_error, **settings)
+    found = extract(
+        bag,
+        folder,
+        infrared=recipe.infrared,
+        visible=recipe.visible,
+        settings=recipe.settings(),
+        every=recipe.every,
+        on_error=on_error,
+    )
     dropped = ", ".join(f"{cause} {count}" for cause, count in found.dropped.items())
     print(f"{folder}: {found.pairs} pairs" + (f"; without partner: {dropped}" if dropped else ""), file=sys.stderr)
     if found.skipped:

@@ -16,7 +16,7 @@ from typing import Any
 
 from ivif_core.errors import IvifError, OutputError
 from ivif_core.files.writing import write_text
-from ivif_ros.tools.processes import Processes, isolated_environment
+from ivif_ros.tools.processes import Processes, isolated_environment, private_kilobytes
 
 START_LIMIT = 240.0
 """Seconds for rendering the scene and finding each other, before the stream must have ended."""
@@ -44,10 +44,8 @@ class ProcessMeter:
         self.peak_private = 0
 
     def sample(self) -> None:
-        """Look at the memory: resident, less what is shared between processes."""
-        pairs = (line.split(":") for line in Path(f"/proc/{self._pid}/status").read_text().splitlines())
-        kilobytes = {key: int(value.split()[0]) for key, value in pairs if key in ("VmRSS", "RssShmem")}
-        self.peak_private = max(self.peak_private, kilobytes["VmRSS"] - kilobytes["RssShmem"])
+        """Look at the memory."""
+        self.peak_private = max(self.peak_private, private_kilobytes(self._pid))
 
     def cores(self) -> float:
         """Mean number of cores in use since the start."""

@@ -12,6 +12,7 @@ import numpy as np
 from ivif_core.errors import InputError
 from ivif_core.imaging.files import pair_by_stem, read_infrared, read_visible
 from ivif_core.imaging.messages import to_infrared, to_visible
+from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
 from ivif_core.offline.bags.images import read_bag_images
 from ivif_core.types import Source
 
@@ -31,7 +32,9 @@ class Frame:
     pixels: np.ndarray
 
 
-def folder_pairs(folder: str | Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def folder_pairs(
+    folder: str | Path, maximum_megapixels: float = MAXIMUM_MEGAPIXELS
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs of `infrared/` and `visible/`, which match by stem, in order, as many as fit the cache.
 
     Raises:
@@ -40,7 +43,8 @@ def folder_pairs(folder: str | Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     pairs, _ = pair_by_stem(Path(folder) / "infrared", Path(folder) / "visible")
     size = 0
     for infrared_file, visible_file in pairs.values():
-        infrared, visible = read_infrared(infrared_file), read_visible(visible_file)
+        infrared = read_infrared(infrared_file, maximum_megapixels)
+        visible = read_visible(visible_file, maximum_megapixels)
         size += infrared.nbytes + visible.nbytes
         if size > CACHE_BYTES:
             return
@@ -54,7 +58,9 @@ def pair_frames(pairs: Iterable[tuple[np.ndarray, np.ndarray]], rate: float) -> 
         yield Frame("visible", index / rate, visible)
 
 
-def bag_frames(path: str | Path, topics: tuple[str, str], rate: float | None) -> Iterator[Frame]:
+def bag_frames(
+    path: str | Path, topics: tuple[str, str], rate: float | None, maximum_megapixels: float = MAXIMUM_MEGAPIXELS
+) -> Iterator[Frame]:
     """Frames at their recorded times; with `rate`, stretched so that the visible camera runs at it on average.
 
     Raises:
@@ -69,7 +75,8 @@ def bag_frames(path: str | Path, topics: tuple[str, str], rate: float | None) ->
     start = None
     for image in read_bag_images(path, *topics):
         start = image.stamp if start is None else start
-        pixels = to_infrared(image.message) if image.source == "infrared" else to_visible(image.message)
+        read = to_infrared if image.source == "infrared" else to_visible
+        pixels = read(image.message, maximum_megapixels)
         yield Frame(image.source, (image.stamp - start) / 1e9 * stretch, pixels)
 
 

@@ -81,6 +81,13 @@ def isolated_environment() -> dict[str, str]:
     }
 
 
+def private_kilobytes(pid: int) -> int:
+    """Memory of a process in kB: resident, less what is shared between processes (Linux)."""
+    pairs = (line.split(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    kilobytes = {key: int(value.split()[0]) for key, value in pairs if key in ("VmRSS", "RssShmem")}
+    return kilobytes["VmRSS"] - kilobytes["RssShmem"]
+
+
 class Processes:
     """Child Python processes in one environment; leaving the context ends them all."""
 

@@ -25,6 +25,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from ivif_core.errors import IvifError
 from ivif_core.imaging.messages import fill_image
+from ivif_core.settings import Settings, read_parameter_file
 from ivif_ros.tools import frames
 from ivif_ros.tools.frames import Frame
 from ivif_ros.tools.processes import adopt_fastdds_profile
@@ -117,15 +118,17 @@ def play(cameras: Cameras, laps: Iterable[Iterable[Shown]], stopped: threading.E
 def make_laps(arguments: argparse.Namespace, stopped: threading.Event) -> Iterator[Iterable[Shown]]:
     """Laps without end. A folder or the scene is converted once and kept; a bag is read anew."""
     source, rate = arguments.source, arguments.rate
+    given = read_parameter_file(arguments.params) if arguments.params else {}
+    most = Settings.from_values(given).maximum_megapixels
     if source is not None and not (source / "infrared").is_dir():
         topics = (arguments.infrared_topic, arguments.visible_topic)
         while True:
-            yield (_shown(frame, arguments) for frame in frames.bag_frames(source, topics, rate))
+            yield (_shown(frame, arguments) for frame in frames.bag_frames(source, topics, rate, most))
     rate = rate or DEFAULT_RATE
     if source is None:
         pairs = frames.scene_pairs(max(2, round(SCENE_SECONDS * rate)), arguments.visible_size, arguments.seed)
     else:
-        pairs = frames.folder_pairs(source)
+        pairs = frames.folder_pairs(source, most)
     kept = []
     for frame in frames.pair_frames(pairs, rate):
         if stopped.is_set():
@@ -189,6 +192,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--infrared-topic", default="/thermal/image_raw", help="thermal topic in the bag")
     parser.add_argument("--visible-topic", default="/rgb/image_raw", help="RGB topic in the bag")
     parser.add_argument("--seed", type=int, default=0, help="of the rendered scene")
+    parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file of the node: maximum_megapixels")
     return parser.parse_args(arguments)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from functools import partial
 
 import numpy as np
@@ -18,7 +19,6 @@ from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo
 
-from ivif_ros import fusion_node
 from test.core.files.test_yaml_files import BOMB, NUMBER, PINHOLE
 from test.ros.conftest import wait_for
 from test.ros.rig import SECOND, Rig, pair_of, scene
@@ -65,7 +65,7 @@ def test_one_frame_without_a_time_costs_no_pair(graph):
     rig = Rig(graph)
     make_pair = pair_of(*scene())
     rig.until_fused(make_pair, count=3)
-    before = rig.fusion._statistics.fused_count
+    before = rig.fusion.session.stream.statistics.fused_count
 
     def bad_pair(stamp):
         thermal, rgb = make_pair(rig.tester.get_clock().now().nanoseconds)
@@ -73,7 +73,7 @@ def test_one_frame_without_a_time_costs_no_pair(graph):
         return thermal, rgb
 
     rig.send(*bad_pair(0))
-    assert wait_for(lambda: rig.fusion._statistics.fused_count > before)
+    assert wait_for(lambda: rig.fusion.session.stream.statistics.fused_count > before)
 
 
 def test_an_offset_that_leaves_what_headers_hold(graph):
@@ -155,8 +155,8 @@ def test_a_live_registration_file_that_is_none_is_refused_and_the_stream_goes_on
 def test_a_file_that_takes_too_long_is_refused_while_pairs_are_fused(graph, monkeypatch, tmp_path):
     rig = Rig(graph)
     rig.fusion._read_files._seconds = 0.05
-    hanging = fusion_node.threading.Event()
-    monkeypatch.setattr("ivif_ros.parameters.make_registration", lambda *_, **__: hanging.wait(20))
+    hanging = threading.Event()
+    monkeypatch.setattr("ivif_core.settings.settings.make_registration", lambda *_, **__: hanging.wait(20))
     result = rig.set(registration__mode="none")[0]
     assert not result.successful and "not read within" in result.reason
     assert "earlier file" in rig.set(registration__mode="none")[0].reason
@@ -169,7 +169,7 @@ def test_settings_that_change_within_a_frame_hold_from_the_next_one_on(graph):
     rig = Rig(graph, hot_spots__mode="percent")
     make_pair = pair_of(*scene())
     rig.until_fused(make_pair)
-    fuser = rig.fusion._pipeline._fuser
+    fuser = rig.fusion.session.pipeline._fuser
     scaling, calls = fuser.scaling, []
 
     class Changing:
@@ -185,19 +185,20 @@ def test_settings_that_change_within_a_frame_hold_from_the_next_one_on(graph):
     fuser.scaling = Changing()
     rig.until_fused(make_pair, count=3)
     assert len(calls) == 1 and fuser.scaling is not scaling
-    assert rig.fusion._statistics.dropped["failed pair"] == 0 and not rig.fusion.guard.failures
+    assert rig.fusion.session.stream.statistics.dropped["failed pair"] == 0 and not rig.fusion.guard.failures
 
 
 def test_whatever_a_callback_raises_is_counted_and_the_stream_goes_on(graph):
     rig = Rig(graph)
     make_pair = pair_of(*scene())
     rig.until_fused(make_pair)
-    supervisor, rig.fusion._supervisor = rig.fusion._supervisor, None
+    stream = rig.fusion.session.stream
+    supervisor, stream.supervisor = stream.supervisor, None
     rig.info.publish(CameraInfo())
     rig.send(*make_pair(rig.tester.get_clock().now().nanoseconds))
     assert wait_for(lambda: rig.fusion.guard.failures["receiving a frame"] >= 1)
     assert wait_for(lambda: rig.fusion.guard.failures["diagnostics"] >= 1)  # the timer too
-    rig.fusion._supervisor = supervisor
+    stream.supervisor = supervisor
     status = rig.status("receiving a frame failed: AttributeError")
     assert any(value.key == "failed receiving a frame (count)" for value in status.values)
     rig.until_fused(make_pair, count=2)
@@ -205,7 +206,7 @@ def test_whatever_a_callback_raises_is_counted_and_the_stream_goes_on(graph):
 
 def test_every_callback_is_guarded(graph):
     rig = Rig(graph, registration__mode="camera_info", registration__depth=True)
-    callbacks = [subscription.callback for subscription in rig.fusion._inputs]
+    callbacks = [subscription.callback for subscription in rig.fusion.session.stream.inputs]
     callbacks += [timer.callback for timer in rig.fusion.timers]
     assert len(callbacks) == 6
     for callback in callbacks:
@@ -215,13 +216,13 @@ def test_every_callback_is_guarded(graph):
 def test_a_transition_that_raises_can_be_tried_again(graph, monkeypatch):
     rig = Rig(graph, start=False)
     with monkeypatch.context() as broken:
-        broken.setattr(fusion_node, "Outputs", lambda *_: 1 / 0)
+        broken.setattr("ivif_ros.session.Outputs", lambda *_: 1 / 0)
         assert rig.fusion.trigger_configure() == TransitionCallbackReturn.ERROR
     assert rig.fusion._state_machine.current_state[0] == State.PRIMARY_STATE_UNCONFIGURED
     assert rig.fusion.guard.failures == {"configure": 1}
     assert rig.fusion.trigger_configure() == TransitionCallbackReturn.SUCCESS
     with monkeypatch.context() as broken:
-        broken.setattr(fusion_node, "subscribe", lambda *_: 1 / 0)
+        broken.setattr("ivif_ros.stream.subscribe", lambda *_: 1 / 0)
         assert rig.fusion.trigger_activate() == TransitionCallbackReturn.ERROR
     assert rig.fusion._state_machine.current_state[0] == State.PRIMARY_STATE_UNCONFIGURED
     assert rig.fusion.start()

@@ -62,7 +62,8 @@ def build_arguments(model: Path, options: EngineOptions) -> list[str]:
     """The command line, after `ivif`, that builds this engine."""
     sizes = zip(("--min", "--opt", "--max"), (options.minimum, options.optimum, options.maximum), strict=True)
     return [
-        "build-engine",
+        "engines",
+        "build",
         str(model),
         *(part for name, (height, width) in sizes for part in (name, f"{width}x{height}")),
         *("--precision", options.precision, "--device", str(options.device), "--hardware", options.hardware),

@@ -166,7 +166,7 @@ class TensorRtRunner(Runner):
         if height > largest[0] or width > largest[1]:
             raise InputError(
                 f"images of {width}×{height} are larger than the TensorRT engine's {largest[1]}×{largest[0]}: "
-                f"build one with `ivif build-engine --max {width}x{height}` or set the maximum engine size"
+                f"build one with `ivif engines build --max {width}x{height}` or set the maximum engine size"
             )
         missing = (max(smallest[0] - height, 0), max(smallest[1] - width, 0))
         if any(missing):

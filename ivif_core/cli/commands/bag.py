@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from ivif_core.files.outputs import check_apart
-from ivif_core.node_parameters import NodeParameters
 from ivif_core.offline.bag import FUSED_TOPIC, BagResult, fuse_bag
+from ivif_core.settings import Settings, read_parameter_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,23 +27,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
     """How the node would fuse."""
-    parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file of the node (config/fusion.yaml)")
+    add_params_argument(parser)
     parser.add_argument("--backend", metavar="NAME", help="what runs the model; over the file's")
     parser.add_argument("--model", metavar="FILE", help="ONNX file; over the file's")
     parser.add_argument("--vividness", type=float, metavar="V", help="0 faithful … 1 language-driven; over the file's")
 
 
-def read_parameters(args: argparse.Namespace) -> NodeParameters:
-    """The parameter file, if any, with what the command line says over it."""
-    parameters = NodeParameters.read(args.params) if args.params else NodeParameters()
-    return parameters.with_values(backend=args.backend, model=args.model, vividness=args.vividness)
+def add_params_argument(parser: argparse.ArgumentParser) -> None:
+    """The node's parameter file."""
+    parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file of the node (config/fusion.yaml)")
+    parser.add_argument("--node", metavar="NAME", help="whose parameters of FILE count (default: ivif_fusion)")
+
+
+def read_parameters(args: argparse.Namespace, **over: Any) -> Settings:
+    """The parameter file, if any, with what the command line says over it.
+
+    Args:
+        over: more values by name, `.` as `__`; None: the command line does not say it.
+
+    Raises:
+        ConfigError: the file cannot be read, or a value is refused.
+    """
+    given = {name: getattr(args, name, None) for name in ("backend", "model", "vividness")} | over
+    values = read_parameter_file(args.params, args.node) if args.params else {}
+    values |= {name.replace("__", "."): value for name, value in given.items() if value is not None}
+    return Settings.from_values(values)
 
 
 def run(args: argparse.Namespace) -> int:
     """Fuse; 1 where the bag was read in part only or some images were malformed."""
     parameters = read_parameters(args)
     check_apart(args.target, [args.source, args.params, *parameters.files()])
-    with parameters.make_fuser() as fuser, tqdm(unit="pair", disable=None) as bar:
+    with parameters.fuser() as fuser, tqdm(unit="pair", disable=None) as bar:
 
         def progress(fused: int, total: int) -> None:
             bar.total = total
@@ -53,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             args.target,
             {"infrared": args.infrared, "visible": args.visible},
             fuser,
-            parameters.make_pairing(),
+            parameters.pairing(),
             fused_topic=args.topic,
             keep_all=args.keep_all,
             overwrite=args.overwrite,

@@ -1,4 +1,4 @@
-"""`ivif bench-bag IN --infrared TOPIC --visible TOPIC`: `ivif bag` against its parts alone."""
+"""`ivif bench bag IN --infrared TOPIC --visible TOPIC`: `ivif bag` against its parts alone."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from pathlib import Path
 
 from ivif_core.benchmarks.bag_throughput import BagBench, measure_bag
 from ivif_core.cli.commands.bag import add_parameter_arguments, read_parameters
+from ivif_core.cli.numbers import MOST_ROUNDS, whole
 from ivif_core.files.outputs import check_file
 from ivif_core.files.writing import write_text
 from ivif_core.offline.bags.writer import recording_files
+from ivif_core.types import Source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of `ivif bench-bag`."""
+    """Fill in the parser of `ivif bench bag`."""
     parser.add_argument("source", type=Path, metavar="IN", help="rosbag2 folder, or its .mcap or .db3 file")
     parser.add_argument("--infrared", required=True, metavar="TOPIC", help="thermal images, raw or compressed")
     parser.add_argument("--visible", required=True, metavar="TOPIC", help="RGB images, raw or compressed")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="samples of each stage (%(default)s)")
+    parser.add_argument(
+        "--rounds", type=whole(1, MOST_ROUNDS), default=5, metavar="N", help="samples of each stage (%(default)s)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures too")
     add_parameter_arguments(parser)
 
@@ -34,8 +38,8 @@ def run(args: argparse.Namespace) -> int:
     parameters = read_parameters(args)
     if args.json:
         check_file(args.json, (*recording_files(args.source), args.params, *parameters.files()), overwrite=True)
-    topics = {"infrared": args.infrared, "visible": args.visible}
-    bench = measure_bag(args.source, topics, parameters, rounds=max(args.rounds, 1), progress=progress)
+    topics: dict[Source, str] = {"infrared": args.infrared, "visible": args.visible}
+    bench = measure_bag(args.source, topics, parameters, rounds=args.rounds, progress=progress)
     progress("")
     if args.json:
         write_text(args.json, json.dumps(bench.summary(), indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""`ivif bench-cameras`: what scaling and registration of a thermal frame cost, beside a bare `cv2.remap`, as JSON."""
+"""`ivif bench cameras`: what scaling and registration of a thermal frame cost, beside a bare `cv2.remap`, as JSON."""
 
 from __future__ import annotations
 
@@ -6,20 +6,24 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 
 import cv2
 import numpy as np
 
+from ivif_core.cli.numbers import MOST_ROUNDS, whole
 from ivif_core.registration.base import Homography, onto_visible, rescaling
-from ivif_core.thermal.scaling import MODES, make_scaling
+from ivif_core.thermal.scaling import MODES, ThermalScaling, make_scaling
 
 INFRARED = (640, 512)
 VISIBLE = ((1280, 720), (1920, 1080))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of `ivif bench-cameras`."""
-    parser.add_argument("--frames", type=int, default=200, metavar="N", help="frames a figure (default: %(default)s)")
+    """Fill in the parser of `ivif bench cameras`."""
+    parser.add_argument(
+        "--frames", type=whole(1, MOST_ROUNDS), default=200, metavar="N", help="frames a figure (default: %(default)s)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        print(json.dumps([_measure(size, max(1, args.frames)) for size in VISIBLE], indent=1))
+        print(json.dumps([_measure(size, args.frames) for size in VISIBLE], indent=1))
     finally:
         cv2.setNumThreads(threads)
     return 0
@@ -46,13 +50,11 @@ def _measure(size: tuple[int, int], frames: int) -> dict[str, object]:
     intensity = make_scaling("fixed", low=6700, high=7300)(counts[0])
     maps = {"float": (x, y), "fixed-point": cv2.convertMaps(x, y, cv2.CV_16SC2)}
     bare: dict[str, Callable[[np.ndarray], object]] = {
-        f"bare remap, {kind} maps": lambda _, tables=tables: cv2.remap(intensity, *tables, cv2.INTER_LINEAR)
-        for kind, tables in maps.items()
+        f"bare remap, {kind} maps": partial(_bare, intensity, *tables) for kind, tables in maps.items()
     }
     scalings = {mode: make_scaling(mode, low=6700, high=7300) for mode in MODES}
     whole: dict[str, Callable[[np.ndarray], object]] = {
-        mode: lambda frame, scaling=scaling: onto_visible(registration, scaling(frame), visible_y)
-        for mode, scaling in scalings.items()
+        mode: partial(_whole, registration, scaling, visible_y) for mode, scaling in scalings.items()
     }
     spent: dict[str, list[float]] = {name: [] for name in (*bare, *whole)}
     for number in range(frames + 1):
@@ -69,3 +71,11 @@ def _measure(size: tuple[int, int], frames: int) -> dict[str, object]:
         **{f"{name} (ms)": round(value, 3) for name, value in medians.items()},
         **{f"{mode} / fastest bare remap": round(medians[mode] / fastest, 2) for mode in whole},
     }
+
+
+def _bare(intensity: np.ndarray, x: np.ndarray, y: np.ndarray, _: np.ndarray) -> object:
+    return cv2.remap(intensity, x, y, cv2.INTER_LINEAR)
+
+
+def _whole(registration: Homography, scaling: ThermalScaling, visible_y: np.ndarray, frame: np.ndarray) -> object:
+    return onto_visible(registration, scaling(frame), visible_y)

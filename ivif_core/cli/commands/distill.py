@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from ivif_core.cli.interruption import at_once
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Fill in the parser of `ivif distill`."""
@@ -16,8 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train and export, or go on where the run folder holds a checkpoint."""
-    from ivif_core.training.distill_student import StudentRecipe, distill_student
-    from ivif_core.training.recipe import load_recipe
+    with at_once():
+        from ivif_core.training.distill_student import StudentRecipe, distill_student
+        from ivif_core.training.recipe import load_recipe
 
     for path in distill_student(load_recipe(StudentRecipe, args.recipe, args.overrides)):
         print(f"student: {path}", file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ivif_core.cli.numbers import MOST_THREADS, whole
 from ivif_core.errors import InputError
 from ivif_core.evaluation.comparison import Comparison, compare
 from ivif_core.evaluation.report import report_page
@@ -40,13 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sequence", action="store_true", help="images are frames in order of their names, as videos are"
     )
     parser.add_argument("--registration", type=Path, metavar="FILE", help="the one given to `ivif fuse`")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--workers", type=whole(1, MOST_THREADS), metavar="N", help="processes (default: one a core)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure; 1 where some images could not be."""
-    if args.workers is not None and args.workers < 1:
-        raise InputError(f"--workers: expected at least 1, got {args.workers}")
     fused = named_folders(args.fused)
     for path in filter(None, (args.output, args.json)):
         if str(path) != "-":

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ivif_core.errors import InputError
+import numpy as np
+
+from ivif_core.cli.interruption import at_once
+from ivif_core.errors import InputError, ModelError
 from ivif_core.evaluation.variant_check import Parity, compare
 from ivif_core.files.outputs import check_apart
+from ivif_core.files.writing import printable
 from ivif_core.imaging.files import pair_by_stem, read_infrared, read_visible
 from ivif_core.models.onnx_graph import operators
 from ivif_core.registration.base import Resize
@@ -39,12 +43,15 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         InputError: no pairs, or they cannot be read.
-        ModelError: the model cannot be exported so that TensorRT takes it.
+        ModelError: there is no such model, or it cannot be exported so that TensorRT takes it.
     """
+    if not args.model.is_file():  # a pipe or a device would be read for ever
+        raise ModelError(f"{printable(args.model)}: expected a file, a student's checkpoint (.pt) or ONNX")
     if args.output:
         check_apart(args.output, [args.pairs])
     if args.model.suffix == ".pt":
-        from ivif_core.training.distill_student import export_checkpoint
+        with at_once():
+            from ivif_core.training.distill_student import export_checkpoint
 
         written = export_checkpoint(args.model, args.output or args.model.parent)
         print(*written, sep="\n")
@@ -52,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
             return 0
         args.model = written[0]
 
-    import onnx
+    with at_once():
+        import onnx
 
     args.variants = args.variants or list(VARIANTS)
     if args.pairs is None and "int8" in args.variants:
@@ -93,11 +101,11 @@ def _step(count: int) -> int:
     return max(count // _CALIBRATION_PAIRS, 1)
 
 
-def _read(folder: Path) -> list:
+def _read(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     files, _ = pair_by_stem(folder / "infrared", folder / "visible")
     if not files:
         raise InputError(f"{folder}: infrared/ and visible/ have no pair of one name")
-    pairs = []
+    pairs: list[tuple[np.ndarray, np.ndarray]] = []
     for infrared_file, visible_file in files.values():
         visible = read_visible(visible_file)
         if visible.ndim == 2:

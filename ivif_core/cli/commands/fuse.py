@@ -9,15 +9,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ivif_core.cli.commands.bag import add_parameter_arguments, read_parameters
 from ivif_core.errors import InputError
 from ivif_core.files.outputs import check_apart, check_file
 from ivif_core.files.writing import check_name, printable
-from ivif_core.fusion import DEFAULT_VIVIDNESS, Fuser
+from ivif_core.fusion import Fuser
 from ivif_core.imaging.files import SUFFIXES, pair_by_stem
 from ivif_core.offline import video as video_fusion
 from ivif_core.offline.folder import fuse_file, fuse_folder
-from ivif_core.registration.file import load_registration
-from ivif_core.thermal.scaling import make_scaling
+from ivif_core.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,16 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="image file, folder (lossless <name>.png), or video: .mp4, .mov, .m4v (H.264) or .mkv (lossless)",
     )
-    parser.add_argument("--backend", default="auto", help="what runs the model (default: the fastest; see `ivif info`)")
     parser.add_argument("--grey", action="store_true", help="write fused luminance only")
-    parser.add_argument(
-        "--vividness",
-        type=float,
-        default=DEFAULT_VIVIDNESS,
-        metavar="V",
-        help="0 faithful to both sources … 1 language-driven (default: %(default)s)",
-    )
-    parser.add_argument("--model", type=Path, metavar="FILE", help="ONNX file (default: the shipped student)")
+    add_parameter_arguments(parser)
     parser.add_argument(
         "--registration",
         type=Path,
@@ -61,31 +53,40 @@ def run(args: argparse.Namespace) -> int:
     folders = args.infrared.is_dir()
     if folders != args.visible.is_dir():
         raise InputError(f"expected two files or two folders, got {args.infrared} and {args.visible}")
-    if not 0 <= args.vividness <= 1:
-        raise InputError(f"--vividness: expected a number in [0, 1], got {args.vividness:g}")
-    registration = load_registration(args.registration) if args.registration else None
-    inputs = (args.infrared, args.visible, args.registration, args.model)
+    settings = read_parameters(
+        args,
+        registration__mode="file" if args.registration else None,
+        registration__file=str(args.registration) if args.registration else None,
+    )
+    inputs = (args.infrared, args.visible, args.params, *settings.files())
     if folders:
         check_name(args.output)
         check_apart(args.output, inputs)
     else:
         check_file(args.output, inputs, overwrite=args.overwrite)
     videos = all(path.suffix.lower() in video_fusion.SUFFIXES for path in (args.infrared, args.visible)) and not folders
-    scaling = make_scaling() if videos or args.sequence else None
-    with Fuser(args.model, args.backend, vividness=args.vividness, scaling=scaling, registration=registration) as fuser:
+    with settings.fuser(is_stream=videos or args.sequence) as fuser:
         if folders:
-            return _run_folders(args, fuser)
+            return _run_folders(args, settings, fuser)
         if videos:
-            return _run_videos(args, fuser)
+            return _run_videos(args, settings, fuser)
         output = args.output
         if output.suffix.lower() not in SUFFIXES:
             raise InputError(f"-o {output}: expected an image file, since the inputs are files")
-        fuse_file(fuser, args.infrared, args.visible, output, grey=args.grey, overwrite=args.overwrite)
+        fuse_file(
+            fuser,
+            args.infrared,
+            args.visible,
+            output,
+            grey=args.grey,
+            overwrite=args.overwrite,
+            maximum_megapixels=settings.maximum_megapixels,
+        )
     print(printable(output))
     return 0
 
 
-def _run_videos(args: argparse.Namespace, fuser: Fuser) -> int:
+def _run_videos(args: argparse.Namespace, settings: Settings, fuser: Fuser) -> int:
     with tqdm(unit="frame", disable=None) as bar:
 
         def progress(fused: int, total: int) -> None:
@@ -99,6 +100,7 @@ def _run_videos(args: argparse.Namespace, fuser: Fuser) -> int:
             args.output,
             grey=args.grey,
             overwrite=args.overwrite,
+            maximum_megapixels=settings.maximum_megapixels,
             progress=progress,
         )
     line = f"{result.fused} frames fused into {printable(args.output)}"
@@ -106,7 +108,7 @@ def _run_videos(args: argparse.Namespace, fuser: Fuser) -> int:
     return 0
 
 
-def _run_folders(args: argparse.Namespace, fuser: Fuser) -> int:
+def _run_folders(args: argparse.Namespace, settings: Settings, fuser: Fuser) -> int:
     pairs, lonely = pair_by_stem(args.infrared, args.visible)
     for path in lonely:
         print(f"no partner: {printable(path)}", file=sys.stderr)
@@ -116,6 +118,7 @@ def _run_folders(args: argparse.Namespace, fuser: Fuser) -> int:
         args.output,
         grey=args.grey,
         overwrite=args.overwrite,
+        maximum_megapixels=settings.maximum_megapixels,
         progress=partial(tqdm, unit="pair", disable=None),  # None: only on a terminal
     )
     for stem, reason in result.failed.items():

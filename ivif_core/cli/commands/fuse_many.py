@@ -10,12 +10,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ivif_core.cli.commands.bag import add_parameter_arguments, read_parameters
+from ivif_core.cli.numbers import MOST_THREADS, whole
 from ivif_core.errors import InputError
 from ivif_core.files.outputs import check_apart, check_file, only_run
 from ivif_core.files.writing import check_name, make_folder, sweep
-from ivif_core.node_parameters import NodeParameters
 from ivif_core.offline.jobs import DONE, FAILED, PARTIAL, Job, Manifest, find_sources, is_bag, name_targets
 from ivif_core.offline.ray_runner import ray_cluster, run_jobs
+from ivif_core.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,15 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--visible", metavar="TOPIC", help="RGB images of bags, raw or compressed")
     parser.add_argument("--keep-all", action="store_true", help="copy all other messages of bags too, bit by bit")
     parser.add_argument("--ray", metavar="ADDRESS", help="running cluster, or auto (default: one on this machine)")
-    parser.add_argument("--workers", type=int, metavar="N", help="jobs at a time on this machine (default: one a core)")
+    parser.add_argument(
+        "--workers",
+        type=whole(1, MOST_THREADS),
+        metavar="N",
+        help="jobs at a time on this machine (default: one a core)",
+    )
     parser.add_argument("--manifest", type=Path, metavar="FILE", help="default: OUT/manifest.jsonl")
     add_parameter_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do all jobs; 1 where some failed or are partial."""
-    if args.workers is not None and args.workers < 1:
-        raise InputError(f"--workers: expected at least 1, got {args.workers}")
     sources = find_sources(args.lists)
     topics = {name: topic for name in ("infrared", "visible") if (topic := getattr(args, name))}
     if len(topics) < 2 and any(is_bag(source) for source in sources):
@@ -49,8 +53,7 @@ def run(args: argparse.Namespace) -> int:
     manifest_path = args.manifest or output / "manifest.jsonl"
     parameters = read_parameters(args)
     _check_outputs(args.lists, sources, [args.params, *parameters.files()], output, manifest_path)
-    parameters.make_pairing()
-    parameters.make_fuser().close()  # what is wrong with the parameters is said once, not a thousand times
+    parameters.fuser().close()  # what is wrong with the parameters is said once, not a thousand times
     make_folder(output)
     with only_run(output):
         sweep(output)
@@ -78,12 +81,12 @@ def _run_jobs(
     args: argparse.Namespace,
     sources: list[Path],
     topics: dict[str, str],
-    parameters: NodeParameters,
+    parameters: Settings,
     output: Path,
     manifest: Manifest,
 ) -> int:
     jobs = [
-        Job(str(source.resolve()), str(target), topics, dict(parameters.values), args.keep_all)
+        Job(str(source.resolve()), str(target), topics, parameters.not_default(), args.keep_all)
         for source, target in zip(sources, name_targets(sources, output), strict=True)
     ]
     counts: Counter[str] = Counter()

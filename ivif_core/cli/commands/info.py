@@ -65,7 +65,7 @@ def _loads(name: str, model: Path) -> tuple[str, str | None]:
     backend = backends.StudentModel(backends.backend_class(name), model)
     try:
         if backend.needs_build():
-            return "its engine is not built yet; `ivif build-engine` does it, else the first use", None
+            return "its engine is not built yet; `ivif engines build` does it, else the first use", None
         with backend:
             return backend.describe(), None
     except IvifError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from ivif_core.cli.interruption import at_once
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Fill in the parser of `ivif train`."""
@@ -14,7 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, or go on where the run folder holds a checkpoint."""
-    from ivif_core.training.train_teacher import load_teacher_recipe, train_teacher
+    with at_once():
+        from ivif_core.training.train_teacher import load_teacher_recipe, train_teacher
 
     print(f"teacher: {train_teacher(load_teacher_recipe(args.recipe, args.overrides))}", file=sys.stderr)
     return 0

@@ -172,12 +172,12 @@ def test_command_builds_once_and_prints_its_plan(rig) -> None:
 
     def run(*arguments: str) -> str:
         return subprocess.run(
-            [*ivif, "build-engine", *options, *arguments], capture_output=True, text=True, check=True
+            [*ivif, "engines", "build", *options, *arguments], capture_output=True, text=True, check=True
         ).stdout
 
     assert '"cached": false' in run("--dry-run") and rig.builds == 0
     built = run()
     assert "Building 100%" in built and "built " in built
     assert run().startswith("nothing to do") and rig.builds == 1
-    wrong = subprocess.run([*ivif, "build-engine", "--max", "huge"], capture_output=True, text=True)
+    wrong = subprocess.run([*ivif, "engines", "build", "--max", "huge"], capture_output=True, text=True)
     assert wrong.returncode == 2 and "expected WIDTHxHEIGHT" in wrong.stderr

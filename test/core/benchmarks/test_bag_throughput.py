@@ -22,7 +22,7 @@ def test_the_command_measures_every_stage_and_leaves_nothing(tmp_path, capsys, m
     record(tmp_path / "in", frames(40), mcap=mcap)
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    arguments = ["bench-bag", str(tmp_path / "in"), "--infrared", INFRARED, "--visible", VISIBLE]
+    arguments = ["bench", "bag", str(tmp_path / "in"), "--infrared", INFRARED, "--visible", VISIBLE]
     assert main([*arguments, "--rounds", "2", "--json", str(tmp_path / "bench.json")]) == 0
     summary = json.loads((tmp_path / "bench.json").read_text())
     assert summary["pairs"] == 40 and summary["allowed_per_second"] > 0
@@ -34,5 +34,5 @@ def test_the_command_measures_every_stage_and_leaves_nothing(tmp_path, capsys, m
 
 def test_a_topic_that_is_not_there_is_an_error(tmp_path, capsys):
     record(tmp_path / "in", frames(1))
-    assert main(["bench-bag", str(tmp_path / "in"), "--infrared", "/none", "--visible", VISIBLE]) == 2
+    assert main(["bench", "bag", str(tmp_path / "in"), "--infrared", "/none", "--visible", VISIBLE]) == 2
     assert f"image topics of this bag: {INFRARED}, {VISIBLE}" in capsys.readouterr().err

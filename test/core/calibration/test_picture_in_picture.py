@@ -15,7 +15,7 @@ import pytest
 from ivif_core.calibration.fitting import fit, residuals, transform
 from ivif_core.calibration.picture_in_picture import picture_in_picture, scales_around
 from ivif_core.calibration.targetless import Pair, calibrate, chance_score
-from ivif_core.cli.commands.calibrate import CLEAR
+from ivif_core.cli.commands.calibrate_scene import CLEAR
 from ivif_core.errors import ConfigError
 from ivif_core.imaging import colour
 from ivif_core.imaging.files import find_images, read_infrared, read_visible

@@ -6,7 +6,7 @@ from ivif_core.cli.main import main
 
 
 def test_figures_of_both_sizes(capsys):
-    assert main(["bench-cameras", "--frames", "2"]) == 0
+    assert main(["bench", "cameras", "--frames", "2"]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert [entry["visible"] for entry in figures] == [[1280, 720], [1920, 1080]]
     for entry in figures:

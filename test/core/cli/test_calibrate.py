@@ -35,7 +35,8 @@ def folders(tmp_path, rng):
 
 def calibrate(folder, *more):
     arguments = [str(folder / "infrared"), str(folder / "visible"), "-o", str(folder / "rig.yaml"), *map(str, more)]
-    return main(["calibrate", *arguments])
+    kind = next((word for word in ("points", "board") if f"--{word}" in arguments), "scene")
+    return main(["calibrate", kind, *arguments])
 
 
 def points(folder, infrared, visible):
@@ -103,7 +104,7 @@ def test_a_place_that_cannot_be_written_is_named_at_once(folders, capsys, place)
 
 def test_swapped_cameras_are_pointed_out(folders, capsys):
     folders_swapped = [str(folders / "visible"), str(folders / "infrared")]
-    assert main(["calibrate", *folders_swapped, "-o", str(folders / "rig.yaml"), "--rotation", "-1"]) == 2
+    assert main(["calibrate", "scene", *folders_swapped, "-o", str(folders / "rig.yaml"), "--rotation", "-1"]) == 2
     assert "swapped" in capsys.readouterr().err
 
 

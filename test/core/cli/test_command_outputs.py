@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from ivif_core.cli.main import main
+from ivif_core.cli.tree import GROUPS
 from ivif_core.files.outputs import MARK
 from test.core.files.full_disk import COMMAND, full_disk
 from test.core.recorded_bag import INFRARED, VISIBLE, frames, read_all, record
@@ -87,15 +88,18 @@ REFUSED = [
     *([*FOLDERS, out] for out in ("ir", "vi", "ir/fused", ".", "..", "ir/../vi", "a.png", "a.png/x")),
     *([*EVALUATE, out] for out in ("vi/p.png", "ir/report.html", "mine", "nowhere/r.html", "/dev/null")),
     ["evaluate", "vi", "ir", "vi", "--json", "ir/p.png"],
-    *(["calibrate", *PAIR, "-o", out] for out in ("a.png", "b.png", "b.yaml", "to_a.png", "hard_b.png", "mine")),
-    ["calibrate", *PAIR, "-o", "r.yaml", "--overlay", "b.png"],
-    ["calibrate", *PAIR, "-o", "points.json", "--points", "points.json"],
-    ["calibrate", "ir", "vi", "-o", "ir/p.yaml"],
-    *(["pick-points", *PAIR, "-o", out] for out in ("a.png", "hard_b.png", "mine", "nowhere/p.json")),
-    ["bench", "--model", "model.onnx", "--json", "model.onnx"],
-    ["bench-bag", "proj/bags/drive", *TOPICS, "--json", "proj/bags/drive/drive.mcap"],
-    ["bench-bag", "proj/bags/drive/drive.mcap", *TOPICS, "--json", "proj/bags/drive/metadata.yaml"],
-    ["bench-bag", "proj/bags/drive", *TOPICS, "--params", "fusion.yaml", "--json", "fusion.yaml"],
+    *(
+        ["calibrate", "scene", *PAIR, "-o", out]
+        for out in ("a.png", "b.png", "b.yaml", "to_a.png", "hard_b.png", "mine")
+    ),
+    ["calibrate", "scene", *PAIR, "-o", "r.yaml", "--overlay", "b.png"],
+    ["calibrate", "points", *PAIR, "-o", "points.json", "--points", "points.json"],
+    ["calibrate", "scene", "ir", "vi", "-o", "ir/p.yaml"],
+    *(["calibrate", "click", *PAIR, "-o", out] for out in ("a.png", "hard_b.png", "mine", "nowhere/p.json")),
+    ["bench", "models", "--model", "model.onnx", "--json", "model.onnx"],
+    ["bench", "bag", "proj/bags/drive", *TOPICS, "--json", "proj/bags/drive/drive.mcap"],
+    ["bench", "bag", "proj/bags/drive/drive.mcap", *TOPICS, "--json", "proj/bags/drive/metadata.yaml"],
+    ["bench", "bag", "proj/bags/drive", *TOPICS, "--params", "fusion.yaml", "--json", "fusion.yaml"],
     ["export", "model.onnx", "-o", "src/pairs", "--pairs", "src/pairs"],
 ]
 
@@ -105,18 +109,19 @@ def test_refused_before_anything_is_touched(here, capsys, command):
     before = snapshot(here)
     assert main(command) == 2
     said = capsys.readouterr().err.strip().splitlines()
-    assert said[-1].startswith(f"ivif {command[0]}: ") and "Traceback" not in said
+    name = " ".join(command[:2]) if command[0] in GROUPS else command[0]
+    assert said[-1].startswith(f"ivif {name}: ") and "Traceback" not in said
     assert snapshot(here) == before
 
 
 def test_a_picture_that_the_user_did_not_name_is_not_replaced(here, capsys):
     cv2.imwrite("rig.png", np.zeros((4, 4), np.uint8))
     before = snapshot(here)
-    assert main(["calibrate", *PAIR, "-o", "rig.yaml"]) == 2
+    assert main(["calibrate", "scene", *PAIR, "-o", "rig.yaml"]) == 2
     assert "--overlay" in capsys.readouterr().err and snapshot(here) == before
     Path("rig.png").unlink()
     for _ in range(2):  # its own, it does replace
-        assert main(["calibrate", *PAIR, "-o", "rig.yaml", "--points", "points.json"]) == 0
+        assert main(["calibrate", "points", *PAIR, "-o", "rig.yaml", "--points", "points.json"]) == 0
         assert Path("rig.yaml").is_file() and Path("rig.png").is_file()
         Path("rig.yaml").unlink()
 
@@ -173,7 +178,9 @@ for room in sorted({0, 300, size // 2, size - 1}):
         pytest.param([*EVALUATE, "out.html", "--workers", "1"], "out.html", id="report"),
         pytest.param(["evaluate", "vi", "ir", "vi", "--workers", "1", "--json", "out.json"], "out.json", id="figures"),
         pytest.param(
-            ["calibrate", *PAIR, "--points", "points.json", "--force", "-o", "out.yaml"], "out.yaml", id="registration"
+            ["calibrate", "points", *PAIR, "--points", "points.json", "--force", "-o", "out.yaml"],
+            "out.yaml",
+            id="registration",
         ),
     ],
 )

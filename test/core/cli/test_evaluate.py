@@ -64,7 +64,7 @@ def test_what_is_missing_or_broken_is_named_and_the_rest_is_measured(folders, ca
     assert main(["evaluate", "mean", "infrared", "visible", "--json", "out.json", "--workers", "1"]) == 1
     assert list(strict(folders / "out.json")["mean"]["images"]) == ["scene0", "scene3", "scene4"]
     said = capsys.readouterr().err
-    assert "infrared/scene2.png" in said and "mean/scene1.png is no image" in said
+    assert "infrared/scene2.png" in said and "mean/scene1.png could not be decoded: it is no image" in said
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,10 @@ def test_what_is_missing_or_broken_is_named_and_the_rest_is_measured(folders, ca
         (["nowhere", "infrared", "visible"], "no folder at nowhere"),
         (["mean", "x/../mean", "infrared", "visible"], "both named 'mean'"),
         (["mean", "infrared", "visible", "--workers", "0"], "--workers: expected at least 1"),
-        (["mean", "infrared", "visible", "--json", "none/out.json"], "no folder none"),
+        (
+            ["mean", "infrared", "visible", "--json", "none/out.json"],
+            "cannot write none/out.json: expected the path of a file",
+        ),
     ],
 )
 def test_wrong_input_says_what_is_wrong(arguments, says, folders, capsys):

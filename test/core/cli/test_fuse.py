@@ -132,8 +132,8 @@ def test_a_registration_file_is_followed(brighter_model, tmp_path):
     [
         ({"infrared": "nowhere"}, "nowhere"),
         ({"visible": "empty"}, "no names match"),
-        ({"--vividness": "1.5"}, "--vividness: expected a number in [0, 1]"),
-        ({"--backend": "abacus"}, "'abacus' is not known"),
+        ({"--vividness": "1.5"}, "vividness: 1.5 is outside [0, 1]"),
+        ({"--backend": "abacus"}, "backend: 'abacus' is not one of auto"),
         ({"--registration": "nothing.yaml"}, "nothing.yaml"),
         ({"--model": "nothing.onnx"}, "no file at nothing.onnx"),
     ],

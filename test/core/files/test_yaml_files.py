@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ivif_core.errors import ConfigError
 from ivif_core.files.yaml_files import DEEPEST, LONGEST, MOST_BYTES, MOST_VALUES, load_yaml, read_yaml
-from ivif_core.node_parameters import NodeParameters
 from ivif_core.registration.file import load_registration
+from ivif_core.settings import read_parameter_file
 
 CAMERA = (
     "{image_width: WIDTH, image_height: 48, camera_matrix: {data: [50,0,32,0,50,24,0,0,1]}, "
@@ -150,35 +150,11 @@ def test_any_text_is_a_registration_or_one_line(text, data):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "a.yaml")
         path.write_text(text, errors="surrogatepass")
-        for read in (load_registration, NodeParameters.read):
+        for read in (load_registration, read_parameter_file):
             try:
                 read(path)
             except ConfigError as error:
                 assert len(str(error).splitlines()) == 1
-
-
-NAMES = {
-    "slop": "make_pairing",
-    "queue_size": "make_pairing",
-    "thermal_time_offset": "make_pairing",
-    "pairing": "make_pairing",
-    "thermal_scaling.mode": "make_scaling",
-    "thermal_scaling.low": "make_scaling",
-    "radiometry.planck": "make_scaling",
-    "registration.mode": "make_registration",
-    "registration.homography": "make_registration",
-}
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.sampled_from(sorted(NAMES)), values | st.just(10**400) | st.just([10**400] * 9))
-def test_any_value_of_a_parameter_is_taken_or_refused(name, value):
-    more = {"registration.mode": "homography"} if name == "registration.homography" else {}
-    more |= {"radiometry.kind": "planck"} if name == "radiometry.planck" else {}
-    try:
-        getattr(NodeParameters({**more, name: value}), NAMES[name])()
-    except ConfigError as error:
-        assert len(str(error).splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from ivif_core.errors import InputError
 from ivif_core.fusion import Fuser
 from ivif_core.imaging.files import pair_by_stem, read_infrared, read_visible
 from ivif_core.imaging.messages import to_visible
-from ivif_core.node_parameters import NodeParameters
 from ivif_core.offline.bag import FUSED_TOPIC, fuse_bag
 from ivif_core.offline.bags.images import read_bag_images
+from ivif_core.settings import Settings
 from test.core.recorded_bag import (
     IMU,
     INFRARED,
@@ -37,13 +37,13 @@ storages = pytest.mark.parametrize("mcap", [True, False], ids=["mcap", "db3"])
 
 
 @pytest.fixture(scope="module")
-def parameters() -> NodeParameters:
-    return NodeParameters()
+def parameters() -> Settings:
+    return Settings.from_values()
 
 
-def fuse(source: Path, target: Path, parameters: NodeParameters, **options):
-    with parameters.make_fuser() as fuser:
-        return fuse_bag(source, target, TOPICS, fuser, parameters.make_pairing(), **options)
+def fuse(source: Path, target: Path, parameters: Settings, **options):
+    with parameters.fuser() as fuser:
+        return fuse_bag(source, target, TOPICS, fuser, parameters.pairing(), **options)
 
 
 def fused_images(bag: Path) -> list:
@@ -61,7 +61,7 @@ def test_fused_count_stamps_and_pixels_equal_the_fusers(tmp_path, parameters, mc
     images = fused_images(tmp_path / "out")
     assert [stamp for stamp, *_ in images] == [START + index * PERIOD + LAG for index in range(COUNT)]
     assert {frame for *_, frame in images} == {"front"}
-    with parameters.make_fuser() as fuser:  # the scaling follows the frames, so a fresh one walks along
+    with parameters.fuser() as fuser:  # the scaling follows the frames, so a fresh one walks along
         for (_, pixels, _), (counts, _), picture in zip(images, pairs, visible, strict=True):
             np.testing.assert_array_equal(pixels, fuser.fuse(counts, picture))
     assert set(read_all(tmp_path / "out")) == {FUSED_TOPIC}
@@ -145,10 +145,10 @@ def test_damage_in_the_middle_never_writes_a_broken_bag(tmp_path, parameters, mc
 def test_pairing_parameters_are_the_nodes(tmp_path):
     record(tmp_path / "in", frames(COUNT), lag=LAG)
     with pytest.raises(InputError, match=r"not one pair.*slop 0\.001 s.*thermal_time_offset"):
-        fuse(tmp_path / "in", tmp_path / "out", NodeParameters({"slop": 0.001}))
-    shifted = NodeParameters({"slop": 0.001, "thermal_time_offset": LAG / 1e9})
+        fuse(tmp_path / "in", tmp_path / "out", Settings.from_values({"slop": 0.001}))
+    shifted = Settings.from_values({"slop": 0.001, "thermal_time_offset": LAG / 1e9})
     assert fuse(tmp_path / "in", tmp_path / "out", shifted).fused == COUNT
-    nearest = NodeParameters({"pairing": "nearest"})
+    nearest = Settings.from_values({"pairing": "nearest"})
     assert fuse(tmp_path / "in", tmp_path / "nearest", nearest).fused == COUNT
 
 
@@ -170,7 +170,7 @@ def test_outputs_are_not_overwritten_unless_asked_and_survive_a_failure(tmp_path
     with pytest.raises(InputError, match="--overwrite"):
         fuse(tmp_path / "in", tmp_path / "out", parameters)
     with pytest.raises(InputError, match="not one pair"):
-        fuse(tmp_path / "in", tmp_path / "out", NodeParameters({"slop": 0.0}), overwrite=True)
+        fuse(tmp_path / "in", tmp_path / "out", Settings.from_values({"slop": 0.0}), overwrite=True)
     assert read_all(tmp_path / "out") == before
     assert fuse(tmp_path / "in", tmp_path / "out", parameters, overwrite=True).fused == 2
     with pytest.raises(InputError, match="is the input"):
@@ -219,8 +219,8 @@ def test_a_real_sequence_at_thirty_hertz(tmp_path, shared):
     for infrared, visible in list(files.values())[:8]:
         pairs.append((counts_of(read_infrared(infrared)), read_visible(visible)))
     visible = record(tmp_path / "in", pairs)
-    result = fuse(tmp_path / "in", tmp_path / "out", NodeParameters(), keep_all=True)
+    result = fuse(tmp_path / "in", tmp_path / "out", Settings.from_values(), keep_all=True)
     assert result.fused == len(pairs)
-    with Fuser(scaling=NodeParameters().make_scaling()) as fuser:
+    with Fuser(scaling=Settings.from_values().scaling()) as fuser:
         for (_, pixels, _), (counts, _), picture in zip(fused_images(tmp_path / "out"), pairs, visible, strict=True):
             np.testing.assert_array_equal(pixels, fuser.fuse(counts, picture))

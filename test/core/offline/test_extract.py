@@ -9,18 +9,22 @@ from ivif_core.files.outputs import MARK
 from ivif_core.fusion import Fuser
 from ivif_core.imaging.files import read_visible, write_image
 from ivif_core.offline.extract import extract
+from ivif_core.settings import Settings
 from ivif_core.thermal.scaling import FixedScaling, make_scaling
 from ivif_core.training.data.pairs import FolderPairs
 from test.core.recorded_bag import START, TOPICS, cut, frames, record
 
 PERIOD = 33_333_333
+FIXED = Settings.from_values(
+    {"thermal_scaling.mode": "fixed", "thermal_scaling.low": 20000, "thermal_scaling.high": 24000}
+)
 
 
 @pytest.mark.parametrize("mcap", [True, False])
 def test_bag_and_folder_give_the_same_pairs(tmp_path, mcap):
     recorded = frames(5)
     decoded = record(tmp_path / "bag", recorded, mcap=mcap)
-    found = extract(tmp_path / "bag", tmp_path / "pairs", scaling=FixedScaling(20000, 24000), **TOPICS)
+    found = extract(tmp_path / "bag", tmp_path / "pairs", settings=FIXED, **TOPICS)
     assert (found.pairs, found.skipped) == (5, [])
     for name in ("infrared", "visible"):
         (tmp_path / "folder" / name).mkdir(parents=True)
@@ -46,9 +50,15 @@ def test_extracted_pairs_are_what_the_fuser_sees(tmp_path):
 def test_slop_offset_and_every(tmp_path):
     record(tmp_path / "bag", frames(6), lag=12_000_000)
     with pytest.raises(InputError, match=r"no pair within 0\.005 s; dropped: infrared_unmatched"):
-        extract(tmp_path / "bag", tmp_path / "none", slop=0.005, queue_size=2, **TOPICS)
+        extract(
+            tmp_path / "bag",
+            tmp_path / "none",
+            settings=Settings.from_values({"slop": 0.005, "queue_size": 2}),
+            **TOPICS,
+        )
     assert not (tmp_path / "none").exists() and not list(tmp_path.glob(".*"))
-    assert extract(tmp_path / "bag", tmp_path / "a", slop=0.005, time_offset=0.012, **TOPICS).pairs == 6
+    shifted = Settings.from_values({"slop": 0.005, "thermal_time_offset": 0.012})
+    assert extract(tmp_path / "bag", tmp_path / "a", settings=shifted, **TOPICS).pairs == 6
     found = extract(tmp_path / "bag", tmp_path / "b", every=3, **TOPICS)
     assert found.pairs == 2 and len(list((tmp_path / "b/visible").iterdir())) == 2
     with pytest.raises(InputError, match="is there already"):

@@ -10,6 +10,7 @@ import yaml
 
 from ivif_core.errors import ConfigError
 from ivif_core.registration.base import Homography
+from ivif_core.registration.distortion import Distortion
 from ivif_core.registration.file import load_registration
 from ivif_core.registration.pinhole import Camera, Pinhole
 
@@ -20,13 +21,14 @@ PLUMB = [-0.28, 0.09, 0.001, -0.0005, -0.01]
 
 def camera(size=(64, 48), focal=60.0, model="plumb_bob", distortion=(0,) * 5) -> Camera:
     matrix = np.array([[focal, 0, size[0] / 2 - 1], [0, focal * 1.02, size[1] / 2 + 1], [0, 0, 1.0]])
-    return Camera(size, matrix, model, np.array(distortion, np.float64))
+    return Camera(size, matrix, Distortion(model, distortion))
 
 
-def distorted(model, coefficients, x, y):
+def distorted(lens, x, y):
     """The model's formula, for one ray."""
     r = math.hypot(x, y)
-    if model == "equidistant":
+    coefficients = lens.coefficients
+    if lens.fisheye:
         angle = math.atan(r)
         bent = angle * (1 + sum(k * angle ** (2 * i + 2) for i, k in enumerate(coefficients)))
         return (x * bent / r, y * bent / r) if r else (x, y)
@@ -42,7 +44,7 @@ def distorted(model, coefficients, x, y):
 
 def infrared_pixel(infrared: Camera, point):
     x, y, z = TURN @ point + MOVE
-    x, y = distorted(infrared.model, infrared.distortion, x / z, y / z)
+    x, y = distorted(infrared.distortion, x / z, y / z)
     k = infrared.matrix
     return k[0, 0] * x + k[0, 2], k[1, 1] * y + k[1, 2]
 
@@ -62,7 +64,7 @@ def test_points_at_the_distance_meet(rng, model, distortion):
     x, y = Pinhole(infrared, visible, TURN, MOVE, distance).infrared_position((64, 48), (80, 60))
     for _ in range(60):
         ray = rng.uniform([-0.35, -0.25], [0.35, 0.25])
-        bent = distorted(model, visible.distortion, *ray)
+        bent = distorted(visible.distortion, *ray)
         column = visible.matrix[0, 0] * bent[0] + visible.matrix[0, 2]
         row = visible.matrix[1, 1] * bent[1] + visible.matrix[1, 2]
         if not (0 <= column < 79 and 0 <= row < 59):
@@ -84,6 +86,10 @@ def test_points_at_the_distance_meet(rng, model, distortion):
         ("rational_polynomial", [0.1, -0.05, 0.001, 0.0005, 0.01, 0.2, -0.02, 0.004]),
         ("equidistant", [0.02, -0.01, 0.003, -0.001]),
         ("equidistant", [0.0] * 4),
+        ("radtan", [0.1, -0.05, 0.001, 0.0005]),
+        ("thin_prism", [0.1, -0.05, 0.001, 0.0005, 0.01, 0.2, -0.02, 0.004, 0.01, -0.02, 0.005, 0.003]),
+        ("rational_polynomial", [0.1, -0.05, 0, 0, 0.01, 0.2, -0.02, 0.004, 0.01, -0.02, 0.005, 0.003, 0.06, -0.04]),
+        ("plumb_bob", [0.0] * 12 + [0.1, 0.05]),
     ],
 )
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
@@ -92,8 +98,8 @@ def test_projection_is_opencvs(rng, model, distortion, kind):
     x, y = rng.uniform(-0.6, 0.6, (2, 50)).astype(kind)
     x[0] = y[0] = 0
     points, zero = np.stack([x, y, np.ones_like(x)], axis=-1).astype(np.float64)[:, None], np.zeros(3)
-    project = cv2.fisheye.projectPoints if model == "equidistant" else cv2.projectPoints
-    expected, _ = project(points, zero, zero, seen.matrix, seen.distortion)
+    project = cv2.fisheye.projectPoints if seen.distortion.fisheye else cv2.projectPoints
+    expected, _ = project(points, zero, zero, seen.matrix, seen.distortion.coefficients)
     ours = seen.project(x, y, seen.size)
     assert ours[0].dtype == kind
     np.testing.assert_allclose(
@@ -181,7 +187,7 @@ def test_from_a_file(tmp_path):
     loaded = load_registration(tmp_path / "rig.yaml")
     assert isinstance(loaded, Pinhole)
     assert loaded.infrared.size == (64, 48)
-    np.testing.assert_allclose(loaded.visible.distortion, PLUMB)
+    np.testing.assert_allclose(loaded.visible.distortion.coefficients, PLUMB)
     assert (loaded.translation.tolist(), loaded.distance) == ([0.1, 0, 0], 6.0)
 
 
@@ -205,7 +211,10 @@ def test_from_camera_info():
         ({"infrared": 5}, "camera_calibration"),
         ({"visible": {}}, "image_width"),
         ({"visible": {**written((80, 60), 70.0), "distortion_model": "mystery"}}, "mystery"),
-        ({"visible": {**written((80, 60), 70.0), "distortion_coefficients": {"data": [1]}}}, "5 coefficients"),
+        (
+            {"visible": {**written((80, 60), 70.0), "distortion_coefficients": {"data": [1]}}},
+            "14 coefficients",
+        ),
     ],
 )
 def test_broken_files_are_named(tmp_path, change, said):

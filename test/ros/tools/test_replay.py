@@ -12,9 +12,9 @@ import pytest
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 
-from ivif_core.errors import InputError
+from ivif_core.errors import InputError, IvifError
 from ivif_core.imaging.messages import decode_image
-from ivif_ros.tools import replay
+from ivif_ros.tools import frames, replay
 from ivif_ros.tools.frames import to_counts
 from ivif_ros.tools.processes import ProcessDied, Processes
 from test.ros.conftest import wait_for
@@ -227,6 +227,18 @@ def test_nonsense_is_refused_with_the_reason(folder, bag, arguments, said):
         for _ in next(replay.make_laps(parsed, threading.Event())):
             pass
     assert said in str(refused.value)
+
+
+def test_images_that_the_parameter_file_calls_too_large_are_refused(folder, bag, tmp_path):
+    cv2.imwrite(str(folder / "visible" / "000.png"), np.zeros((101, 100), np.uint8))
+    path = tmp_path / "fusion.yaml"
+    for value, said in ((0.01, "0.01 megapixels"), (0, "maximum_megapixels: 0.0 is outside")):
+        path.write_text(f"/**: {{ros__parameters: {{maximum_megapixels: {value}}}}}")
+        parsed = replay.parse_arguments([str(folder), "--params", str(path)])
+        with pytest.raises(IvifError, match=said):
+            next(replay.make_laps(parsed, threading.Event()))
+    with pytest.raises(InputError, match=r"0\.001 megapixels"):
+        list(frames.bag_frames(bag, ("/boson", "/front/rgb"), None, 0.001))
 
 
 @pytest.mark.parametrize(

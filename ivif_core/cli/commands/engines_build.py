@@ -1,34 +1,36 @@
-"""`ivif build-engine`: build the TensorRT engine that the node and the other commands then find in the cache."""
+"""`ivif engines build`: build the TensorRT engine that the node and the other commands then find in the cache."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import logging
-import re
 import sys
 from pathlib import Path
 
 from ivif_core.backends.tensorrt.engine_cache import EngineCache
 from ivif_core.backends.tensorrt.engine_options import HARDWARE, PRECISIONS, EngineOptions, build_arguments
 from ivif_core.backends.tensorrt.runner import TensorRtRunner
+from ivif_core.cli.numbers import size, whole
 from ivif_core.errors import BackendUnavailable, InputError
 from ivif_core.models import resolve_model
 from ivif_core.models.variants import typed_model
 
 _STEP = 0.05
+LARGEST_SIDE = 1 << 16
+MOST_DEVICES = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of `ivif build-engine`."""
+    """Fill in the parser of `ivif engines build`."""
     default = EngineOptions()
     parser.add_argument("model", nargs="?", type=Path, help="ONNX file (default: the shipped student)")
     for name, value in (("min", default.minimum), ("opt", default.optimum), ("max", default.maximum)):
         text = f"{value[1]}x{value[0]}"
-        parser.add_argument(f"--{name}", type=_size, default=value, metavar="WxH", help=f"{name} image size ({text})")
+        parser.add_argument(f"--{name}", type=size(1, LARGEST_SIDE), metavar="WxH", help=f"{name} image size ({text})")
     parser.add_argument("--precision", choices=PRECISIONS, default=default.precision)
-    parser.add_argument("--device", type=int, default=default.device, metavar="N", help="GPU (0)")
-    parser.add_argument("--dla-core", type=int, metavar="N", help="run on this DLA core of a Jetson")
+    parser.add_argument("--device", type=whole(0, MOST_DEVICES), default=default.device, metavar="N", help="GPU (0)")
+    parser.add_argument("--dla-core", type=whole(0, MOST_DEVICES), metavar="N", help="run on this DLA core of a Jetson")
     parser.add_argument("--hardware", choices=HARDWARE, default=default.hardware, help="GPUs that the engine serves")
     parser.add_argument("--version-compatible", action="store_true", help="serve later TensorRT of the same major too")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="default: ivif/engines in the XDG cache directory")
@@ -43,10 +45,11 @@ def run(args: argparse.Namespace) -> int:
         InputError: the cache cannot keep the engine.
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    default = EngineOptions()
     options = EngineOptions(
-        minimum=args.min,
-        optimum=args.opt,
-        maximum=args.max,
+        minimum=args.min[::-1] if args.min else default.minimum,
+        optimum=args.opt[::-1] if args.opt else default.optimum,
+        maximum=args.max[::-1] if args.max else default.maximum,
         precision=args.precision,
         device=args.device,
         dla_core=args.dla_core,
@@ -103,10 +106,3 @@ class _Progress:
 
 def _end(share: float) -> str:
     return "" if sys.stdout.isatty() and share < 1.0 else "\n"
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)[x×](\d+)", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT, as 640x480, got {text!r}")
-    return int(match[2]), int(match[1])

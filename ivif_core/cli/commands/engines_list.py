@@ -1,4 +1,4 @@
-"""`ivif engines list|clear`: what the engine cache holds, and emptying it."""
+"""`ivif engines list`: what the cache of TensorRT engines holds."""
 
 from __future__ import annotations
 
@@ -7,26 +7,18 @@ import time
 from pathlib import Path
 
 from ivif_core.backends.tensorrt.engine_cache import EngineCache
-from ivif_core.errors import InputError
 
 _SHOWN = ("file", "precision", "gpu", "tensorrt", "minimum", "maximum")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of `ivif engines`."""
-    parser.add_argument("action", choices=["list", "clear"])
+    """Fill in the parser of `ivif engines list`."""
     parser.add_argument("--cache", type=Path, metavar="DIR", help="default: ivif/engines in the XDG cache directory")
 
 
 def run(args: argparse.Namespace) -> int:
-    """List or remove cached engines."""
+    """Print a line an engine."""
     cache = EngineCache(args.cache)
-    if args.action == "clear":
-        try:
-            print(f"removed {cache.clear()} engines from {cache.folder}")
-        except OSError as error:
-            raise InputError(f"cannot clear {cache.folder}: {error.strerror}") from error
-        return 0
     entries = cache.entries()
     for entry in entries:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))

@@ -1,4 +1,4 @@
-"""`ivif bench`: how fast each backend is here, and whether `auto` takes the fastest."""
+"""`ivif bench models`: how fast each backend is here, and whether `auto` takes the fastest."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from ivif_core.benchmarks.latency import Result, as_json, device_of, make_cases, quantiles, run_cases
+from ivif_core.cli.numbers import MOST_ROUNDS, MOST_THREADS, size, whole
 from ivif_core.files.outputs import check_file
 from ivif_core.files.writing import write_text
 
 DEFAULT_SIZES = ("640x480", "1280x720", "1920x1080")
+image_size = size(32, 8192)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of `ivif bench`."""
-    parser.add_argument("--sizes", nargs="+", type=_size, metavar="WxH", help=f"default: {' '.join(DEFAULT_SIZES)}")
+    """Fill in the parser of `ivif bench models`."""
+    parser.add_argument(
+        "--sizes", nargs="+", type=image_size, metavar="WxH", help=f"default: {' '.join(DEFAULT_SIZES)}"
+    )
     parser.add_argument("--backends", nargs="+", default=[], metavar="NAME", help="default: all that can be used here")
     parser.add_argument(
         "--model", nargs="+", type=Path, default=[], metavar="FILE", help="default: the shipped ones, all precisions"
@@ -26,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--onnx", nargs="+", type=Path, default=[], metavar="FILE", help="foreign networks to time beside ours"
     )
-    parser.add_argument("--rounds", type=_count, default=30, help="samples of each case (30)")
-    parser.add_argument("--threads", type=_count, help="CPU threads (the runtime's choice)")
+    parser.add_argument("--rounds", type=whole(1, MOST_ROUNDS), default=30, help="samples of each case (30)")
+    parser.add_argument("--threads", type=whole(1, MOST_THREADS), help="CPU threads (the runtime's choice)")
     parser.add_argument("--no-memory", action="store_true", help="do not measure memory, which takes a process a case")
     parser.add_argument(
         "--floor", action="store_true", help="compare with what memory bandwidth allows; on a GPU that is always done"
@@ -37,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; 1 where a case could not run."""
-    sizes = args.sizes or [_size(size) for size in DEFAULT_SIZES]
+    sizes = args.sizes or [image_size(size) for size in DEFAULT_SIZES]
     if args.json and str(args.json) != "-":
         check_file(args.json, (*args.model, *args.onnx), overwrite=True)
     cases = make_cases(args.model, args.backends, sizes, args.onnx, args.threads)
@@ -102,16 +106,3 @@ def _cell(samples: Sequence[float]) -> str:
     if found is None:
         return ""
     return f"{found['median']:.2f} ({found['p5']:.2f}–{found['p95']:.2f}; {found['p99']:.2f})"
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) >= 32 and int(height) >= 32):
-        raise argparse.ArgumentTypeError(f"expected WxH of at least 32x32, got {text!r}")
-    return int(width), int(height)
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return int(text)
