@@ -25,6 +25,7 @@ def install(release: str, layout: str, modules: dict[str, Any] | None = None, **
     cuda = CudaRuntime()
     tensorrt = make_tensorrt(release, cuda, **behaviour)
     modules["tensorrt"] = tensorrt
+    modules["tensorrt_rtx"] = None  # `auto` must not find a real one
     *packages, runtime = LAYOUTS[layout]
     for name in packages:
         modules[name] = ModuleType(name)
