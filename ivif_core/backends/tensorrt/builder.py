@@ -97,7 +97,7 @@ def build_engine(
     network = builder.create_network(creation)
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(onnx):
-        errors = "; ".join(parser.get_error(i).desc() for i in range(parser.num_errors))
+        errors = "; ".join(_complaint(parser.get_error(i)) for i in range(parser.num_errors))
         raise ModelError(f"{library.name} {trt.__version__} cannot parse the model: {errors}")
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE_BYTES)
@@ -117,6 +117,12 @@ def build_engine(
         raise ModelError(f"{library.name} {trt.__version__} cannot build the engine: {logger.last_errors()}")
     measured = bytes(config.get_timing_cache().serialize()) if library.keeps_timings else b""
     return bytes(engine), measured
+
+
+def _complaint(error: Any) -> str:
+    """What the parser says of a node, with the operator's name where the release tells it."""
+    operator = error.node_operator() if hasattr(error, "node_operator") else ""
+    return f"{operator}: {error.desc()}" if operator else str(error.desc())
 
 
 def _set_precision(trt: Any, config: Any, types: str, options: EngineOptions, strongly_typed: bool) -> None:
