@@ -172,7 +172,7 @@ def choose(name: str, capability: str | None = None) -> Library:
     """The library of that name; `auto`: on a Jetson the full one, elsewhere TensorRT for RTX, whichever is installed.
 
     Args:
-        capability: of the GPU, where there is one; a library that does not serve it is passed over.
+        capability: of the GPU, where there is one; `auto` passes over a library that does not serve it.
 
     Raises:
         BackendUnavailable: it is not installed, or none is, or none serves this GPU; says what to install.
@@ -182,7 +182,7 @@ def choose(name: str, capability: str | None = None) -> Library:
         order.reverse()
     reasons = []
     for library in order:
-        reason = library.why_not_on(capability) if capability else None
+        reason = library.why_not_on(capability) if capability and name == "auto" else None
         if not library.is_installed():
             reason = f"{library.module} is not installed"
         if reason is None:

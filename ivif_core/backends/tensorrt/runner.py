@@ -116,6 +116,8 @@ class TensorRtRunner(Runner):
     def _open(self) -> tuple[dict[str, Port], dict[str, Port]]:
         self._cuda = Cuda(self.engine.device)
         self._set_up()
+        if reason := self._lib.why_not_on(self._cuda.compute_capability):
+            raise BackendUnavailable(reason)
         trt = self._trt
         runtime = trt.Runtime(self._logger)
         if self.engine.version_compatible:
