@@ -109,6 +109,13 @@ class Cuda:
         """As '8.7'."""
         return compute_capability(self.device)
 
+    def free_memory(self) -> int:
+        """Bytes of GPU memory that nobody uses."""
+        error, free, _ = self._cudart.cudaMemGetInfo()
+        if int(error) != 0:
+            raise CudaError(f"cudaMemGetInfo: {_text(self._cudart, error)}")
+        return int(free)
+
     def allocate(self, nbytes: int) -> int:
         """Address of new GPU memory."""
         return int(self._call("cudaMalloc", nbytes))
