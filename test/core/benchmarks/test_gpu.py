@@ -1,4 +1,4 @@
-"""The GPU day's command, as far as it goes without a GPU; sections that need one run on another backend or a stand-in."""
+"""The GPU day's command as far as it goes without a GPU: what needs one runs on another backend or a stand-in."""
 
 from __future__ import annotations
 
