@@ -21,9 +21,12 @@ from ivif_core.data.batches import batches
 from ivif_core.data.pairs import Pair, split
 from ivif_core.losses.clip import FrozenClip, register_architecture
 from training.captions import CaptionedCrops
+from training.content import ContentTwins, twin_loss
+from training.content_questions import answer_content, held_out
 from training.pairs import open_pairs
 from training.recipe import RunRecipe, load_recipe
 from training.run import Run, start
+from training.staged import stage
 
 QUESTIONS = {
     "infrared or visible": ("an infrared image", "a visible image"),
@@ -41,11 +44,17 @@ class PocketClipRecipe(RunRecipe):
     """Attributes:
     architecture: open_clip model configuration (JSON), beside the recipe.
     rate, warm_up: peak of AdamW's cosine schedule and the steps up to it.
+    staged: rendered streets, and as many real ones with rendered people in them; content is learnt on them.
+    twins: pictures of them a step, each of them three times; see `training.content`. 0 teaches no content.
+    twin_weight: of what they are taught by, beside the contrastive loss.
     """
 
     architecture: str
     rate: float = 1e-3
     warm_up: int = 50
+    staged: int = 0
+    twins: int = 0
+    twin_weight: float = 4.0
 
 
 def train_pocket_clip(recipe: PocketClipRecipe) -> Path:
@@ -53,7 +62,8 @@ def train_pocket_clip(recipe: PocketClipRecipe) -> Path:
     fabric = start(recipe)
     training, validation = split(open_pairs(recipe, fabric), recipe.validation_share)
     name = register_architecture(recipe.architecture)
-    crops = CaptionedCrops(training, recipe.crop, open_clip.get_tokenizer(name))
+    tokenize = open_clip.get_tokenizer(name)
+    crops = CaptionedCrops(training, recipe.crop, tokenize)
 
     clip = open_clip.create_model(name, output_dict=True)
     normalisation = open_clip.get_model_preprocess_cfg(clip)
@@ -68,20 +78,31 @@ def train_pocket_clip(recipe: PocketClipRecipe) -> Path:
     )
 
     run = Run(recipe, fabric, "pocket_clip", {"model": clip, "optimizer": optimizer, "schedule": schedule})
-    data = batches(
-        crops,
-        recipe.batch,
-        recipe.seed,
-        range(run.step, recipe.steps),
-        rank=fabric.global_rank,
-        processes=fabric.world_size,
-        workers=recipe.workers,
-    )
+    left = range(run.step, recipe.steps)
+    processes = {"rank": fabric.global_rank, "processes": fabric.world_size, "workers": recipe.workers}
+    data = batches(crops, recipe.batch, recipe.seed, left, **processes)
+    twins = None
+    if recipe.twins:
+        staged = ContentTwins(stage(training, recipe.staged, recipe.seed), recipe.crop, tokenize)
+        twins = batches(staged, recipe.twins, recipe.seed, left, **processes)
     for _ in run.steps():
         batch = fabric.to_device(next(data))
-        features = clip((batch["image"] - mean) / std, batch["text"])
-        loss = contrast(**features)
-        run.record(loss, {"scale": features["logit_scale"]})
+        images, texts = batch["image"], batch["text"]
+        if twins:  # one pass for both
+            content = fabric.to_device(next(twins))
+            images = torch.cat([images, content["images"].flatten(0, 1)])
+            texts = torch.cat([texts, content["texts"].flatten(0, 1)])
+        features = clip((images - mean) / std, texts)
+        captioned = {key: features[key][: len(batch["image"])] for key in ("image_features", "text_features")}
+        loss, parts = contrast(**captioned, logit_scale=features["logit_scale"]), {"scale": features["logit_scale"]}
+        if twins:
+            seen, said = (
+                features[key][len(batch["image"]) :].unflatten(0, (-1, 3))
+                for key in ("image_features", "text_features")
+            )
+            parts["twins"] = twin_loss(seen, said)
+            loss = loss + recipe.twin_weight * parts["twins"]
+        run.record(loss, parts)
         optimizer.zero_grad()
         fabric.backward(loss)
         fabric.clip_gradients(clip, optimizer, max_norm=1.0)
@@ -94,7 +115,9 @@ def train_pocket_clip(recipe: PocketClipRecipe) -> Path:
         temporary = weights.with_suffix(".tmp")
         torch.save(clip.state_dict(), temporary)
         temporary.replace(weights)
-        for question, share in answer(FrozenClip(recipe.architecture, str(weights)), validation or training).items():
+        pairs, frozen = validation or training, FrozenClip(recipe.architecture, str(weights))
+        content = answer_content(frozen, held_out(pairs)) if twins else {}
+        for question, share in (answer(frozen, pairs) | content).items():
             run.scalar(f"validation/{question}", share)
             print(f"{question}: {share:.3f} right")
     fabric.barrier()

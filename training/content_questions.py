@@ -1,0 +1,85 @@
+"""What the pocket CLIP knows of content, asked on held-out pictures of equal mean and deviation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from ivif_core.colour import luminance
+from ivif_core.data.pairs import Pair
+from ivif_core.losses.clip import FrozenClip
+from ivif_core.scene import Street
+from ivif_core.scene.canvas import Label
+from training.content import crop_around, edit, objects, tone_alike
+from training.staged import SIZE, WARM, Staged, stage
+
+FRAMES = 24
+"""Of the project's own street, and as many held-out real pairs with people of other streets in them."""
+SEED = 77
+"""Of the streets that these people come from; trainings take their recipe's seed."""
+PERSON, CAR = int(Label.PERSON), int(Label.CAR)
+QUESTIONS: dict[str, tuple[tuple[int, str], tuple[int, str], tuple[str, str]]] = {
+    "people stand out or are hidden": (
+        (PERSON, "brighten"),
+        (PERSON, "hide"),
+        ("an image of a street, people stand out", "an image of a street, people are hidden"),
+    ),
+    "bright people or nobody": (
+        (PERSON, "brighten"),
+        (PERSON, "hide"),
+        ("an image of a street, bright people", "an image of a street, no people"),
+    ),
+    "cars stand out or are hidden": (
+        (CAR, "brighten"),
+        (CAR, "hide"),
+        ("an image of a street, cars stand out", "an image of a street, cars are hidden"),
+    ),
+    "warm things stand out or are hidden": (
+        (WARM, "brighten"),
+        (WARM, "hide"),
+        ("an image of a street, warm things stand out", "an image of a street, warm things are hidden"),
+    ),
+    "people or cars stand out": (
+        (PERSON, "brighten"),
+        (CAR, "brighten"),
+        ("an image of a street, people stand out", "an image of a street, cars stand out"),
+    ),
+}
+"""Name -> edit of the first picture, of the second (label, how), and what is said of each."""
+
+
+def held_out(pairs: Sequence[Pair]) -> list[Staged]:
+    """Frames of the street that is shown by `ivif demo`, and the pairs with people who are in no training."""
+    street = Street(SIZE)
+    frames = []
+    for index in range(0, street.period, street.period // FRAMES):
+        infrared, visible, labels = street.render_labelled(index)
+        frames.append(Staged(Pair(f"frame{index}", infrared, luminance(visible)), labels))
+    return frames + stage(pairs, FRAMES, SEED)[FRAMES:]
+
+
+@torch.no_grad()
+def answer_content(clip: FrozenClip, staged: Sequence[Staged]) -> dict[str, float]:
+    """Share of right answers to each of the `QUESTIONS` (chance: 0.5), around every object asked for."""
+    shares = {}
+    for question, (first, second, texts) in QUESTIONS.items():
+        random, right = np.random.default_rng(0), []
+        said = torch.stack([clip.embed_texts([text]) for text in texts])
+        for entry in staged:
+            for place in objects(entry.labels):
+                if place[0] != first[0]:
+                    continue
+                infrared, visible, labels = crop_around(entry, place, clip.image_size, random)
+                if (labels == second[0]).sum() < 30:
+                    continue
+                for base in (infrared, visible, (infrared + visible) / 2):
+                    pair = tone_alike(
+                        [edit(base, labels == label, how, random) for label, how in (first, second)], random
+                    )
+                    seen = clip.embed_images(torch.from_numpy(np.stack(pair)[:, None]))
+                    likeness = seen @ said.T
+                    right += [bool(likeness[0, 0] > likeness[1, 0]), bool(likeness[1, 1] > likeness[0, 1])]
+        shares[question] = float(np.mean(right)) if right else float("nan")
+    return shares
