@@ -12,11 +12,13 @@ from ivif_core.data.pairs import Pair
 from ivif_core.losses.clip import FrozenClip
 from ivif_core.scene import Street
 from ivif_core.scene.canvas import Label
-from training.content import crop_around, edit, objects, tone_alike
+from training.content import LEAST, crop_around, edit, objects, tone_alike
 from training.staged import SIZE, WARM, Staged, stage
 
 FRAMES = 24
 """Of the project's own street, and as many held-out real pairs with people of other streets in them."""
+OBJECTS = 4
+"""Of a kind in a frame, at most."""
 SEED = 77
 """Of the streets that these people come from; trainings take their recipe's seed."""
 PERSON, CAR = int(Label.PERSON), int(Label.CAR)
@@ -65,21 +67,30 @@ def answer_content(clip: FrozenClip, staged: Sequence[Staged]) -> dict[str, floa
     """Share of right answers to each of the `QUESTIONS` (chance: 0.5), around every object asked for."""
     shares = {}
     for question, (first, second, texts) in QUESTIONS.items():
-        random, right = np.random.default_rng(0), []
-        said = torch.stack([clip.embed_texts([text]) for text in texts])
-        for entry in staged:
-            for place in objects(entry.labels):
-                if place[0] != first[0]:
-                    continue
-                infrared, visible, labels = crop_around(entry, place, clip.image_size, random)
-                if (labels == second[0]).sum() < 30:
-                    continue
-                for base in (infrared, visible, (infrared + visible) / 2):
-                    pair = tone_alike(
-                        [edit(base, labels == label, how, random) for label, how in (first, second)], random
-                    )
-                    seen = clip.embed_images(torch.from_numpy(np.stack(pair)[:, None]))
-                    likeness = seen @ said.T
-                    right += [bool(likeness[0, 0] > likeness[1, 0]), bool(likeness[1, 1] > likeness[0, 1])]
-        shares[question] = float(np.mean(right)) if right else float("nan")
+        pairs = examples(staged, first, second, clip.image_size)
+        if not pairs:
+            continue
+        seen = clip.embed_images(torch.from_numpy(np.stack(pairs).reshape(-1, 1, *pairs[0][0].shape)))
+        likeness = seen @ torch.stack([clip.embed_texts([text]) for text in texts]).T
+        first_seen, second_seen = likeness.unflatten(0, (-1, 2)).unbind(1)
+        right = torch.stack([first_seen[:, 0] > second_seen[:, 0], second_seen[:, 1] > first_seen[:, 1]])
+        shares[question] = float(right.float().mean())
     return shares
+
+
+def examples(
+    staged: Sequence[Staged], first: tuple[int, str], second: tuple[int, str], size: int
+) -> list[list[np.ndarray]]:
+    """Crops around objects of the first edit's label, edited in the one and the other way; equal mean and deviation."""
+    random, found = np.random.default_rng(0), []
+    for entry in staged:
+        for place in [place for place in objects(entry.labels) if place[0] == first[0]][:OBJECTS]:
+            infrared, visible, labels = crop_around(entry, place, size, random)
+            if (labels == second[0]).sum() < LEAST:
+                continue
+            share = np.float32(random.uniform())
+            base = share * infrared + (1 - share) * visible
+            found.append(
+                tone_alike([edit(base, labels == label, how, random) for label, how in (first, second)], random)
+            )
+    return found

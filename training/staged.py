@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -116,9 +115,3 @@ def warm_things(infrared: np.ndarray) -> np.ndarray:
     kept = (areas >= LEAST_AREA) & (areas <= 0.03 * infrared.size) & (areas > 0.3 * wide * high)
     kept[0] = False  # the surroundings
     return kept[parts]
-
-
-def with_staged(pairs: Sequence[Pair], count: int, seed: int) -> list[Pair]:
-    """The pairs, and `count` rendered and `count` real ones with people in them."""
-    staged = stage(pairs, count, seed) if count else []
-    return [*(dataclasses.replace(pair, teacher=None) for pair in pairs), *(entry.pair for entry in staged)]
