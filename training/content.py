@@ -1,6 +1,7 @@
 """Twins: two copies of one picture in which an object stands out and is hidden, with a caption each.
 
-All else is the same in both, mean and standard deviation of their levels too, so that tone does not tell them apart.
+Mean and standard deviation of their levels are the same in both, so that tone does not tell them apart, and each is
+blurred, noisy or striped by chance, so that such a thing says nothing.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class Twins:
     """One picture three times, float32 size×size in [0, 1], with captions.
 
     Attributes:
-        source: infrared or visible as it came, with its kind as caption.
+        source: infrared or visible, unedited, with its kind as caption; toned as the twins are, and spoilt by chance
+            as each of them, so that only the edit and the kind lead from it to them.
         first, second: what the captions say of the object.
     """
 
@@ -120,7 +122,7 @@ def make_twins(
         said = say(label, SHOWN, random), say(label, HIDDEN, random)
     spots = scatter(size, random) if random.random() < 0.25 else None
     pair = [image if spots is None else np.maximum(image, spots) for image in (first, second)]
-    first, second = spoil_alike(tone_alike(pair, random), random)
+    source, first, second = (spoil_by_chance(image, random) for image in tone_alike([source, *pair], random))
     noun = str(random.choice(NOUNS))
     place = str(random.choice(PLACES))
     of_kind = f"{random.choice(KINDS[kind])} {noun}{place}"
@@ -188,22 +190,14 @@ def tone_alike(images: Sequence[np.ndarray], random: np.random.Generator) -> lis
     ]
 
 
-def spoil_alike(images: Sequence[np.ndarray], random: np.random.Generator) -> list[np.ndarray]:
-    """By chance the same blur, noise and pattern in all."""
-    sigma = random.uniform(0.5, 1.5) if random.random() < 0.2 else 0.0
-    noise = random.uniform(0.02, 0.08) if random.random() < 0.2 else 0.0
-    seed = int(random.integers(1 << 30))
-    patterned = random.random() < 0.15
-    spoilt = []
-    for image in images:
-        alike = np.random.default_rng(seed)
-        if sigma:
-            image = cv2.GaussianBlur(image, (0, 0), sigma)
-        if noise:
-            image = image + noise * alike.standard_normal(image.shape, np.float32)
-        image = np.clip(image, 0, 1).astype(np.float32)
-        spoilt.append(overlay(image, alike)[0] if patterned else image)
-    return spoilt
+def spoil_by_chance(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Blur, noise, a grid or stripes (float32 H×W in [0, 1]), each by chance; none of them says anything of content."""
+    if random.random() < 0.2:
+        image = cv2.GaussianBlur(image, (0, 0), random.uniform(0.5, 1.5))
+    if random.random() < 0.2:
+        image = image + random.uniform(0.02, 0.08) * random.standard_normal(image.shape, np.float32)
+    image = np.clip(image, 0, 1).astype(np.float32)
+    return overlay(image, random)[0] if random.random() < 0.25 else image
 
 
 def say(label: int, phrasings: Sequence[str], random: np.random.Generator) -> str:

@@ -36,8 +36,10 @@ class Steering:
 
     Attributes:
         first, second: contrast of the object to its surroundings in each, levels; means over the frames.
-        onto_first: first, less that of the second series under the curve that brings it nearest to the first.
-        onto_second: as much with the curve of the first series onto the second.
+        onto_first: first, less that of the second series under the curve that brings it nearest to the first: what no
+            tone curve makes of images in which the object is hidden.
+        onto_second: that of the first series under the curve that brings it nearest to the second, less second. It is
+            the smaller, the more the object alone has its levels in the first: such a curve hides it too.
         tone: R², the share of the first series' variance that the curve from the second explains.
     """
 
@@ -46,11 +48,6 @@ class Steering:
     onto_first: float
     onto_second: float
     tone: float
-
-    @property
-    def content(self) -> float:
-        """Levels that no tone curve explains, whichever of both series it is put on."""
-        return min(self.onto_first, self.onto_second)
 
 
 def steering(first: Sequence[np.ndarray], second: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Steering:
@@ -116,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if real:
         sets["real"] = [entry for entry in staged if not entry.pair.name.startswith("frame")]
     teachers = {path: load_teacher(path) for path in (*args.first, *args.second)}
-    print("| run | run | seed | frames | object | contrast | contrast | content steering | tone R² |")
+    print("| run | run | seed | frames | object | contrast | contrast | content steering | the other way | tone R² |")
     for name, entries in sets.items():
         outputs = {path: [fuse(teacher, entry.pair) for entry in entries] for path, teacher in teachers.items()}
         for first, second in zip(args.first, args.second, strict=True):
@@ -125,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 found = steering(outputs[first], outputs[second], [entry.labels == label for entry in entries])
                 print(
                     f"| {first.parent.name} | {second.parent.name} | {seed} | {name} | {label.name.lower()} "
-                    f"| {found.first:.1f} | {found.second:.1f} | {found.content:.1f} | {found.tone:.2f} |"
+                    f"| {found.first:.1f} | {found.second:.1f} | {found.onto_first:.1f} | {found.onto_second:.1f} | {found.tone:.2f} |"
                 )
         if args.pictures:
             args.pictures.mkdir(parents=True, exist_ok=True)

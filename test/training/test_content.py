@@ -61,8 +61,8 @@ def test_tone_does_not_tell_twins_apart(frames):
     for entry in frames:
         for seed in range(8):
             twins = make_twins(entry, objects(entry.labels), 64, np.random.default_rng(seed))
-            assert abs(twins.first.mean() - twins.second.mean()) < 0.06
-            assert abs(twins.first.std() - twins.second.std()) < 0.06
+            assert abs(twins.first.mean() - twins.second.mean()) < 0.08
+            assert abs(twins.first.std() - twins.second.std()) < 0.1
             assert np.abs(twins.first - twins.second).max() > 0.1
 
 
