@@ -120,9 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             seed = load_checkpoint(first, "teacher")["recipe"]["seed"]
             for label in (Label.PERSON, Label.CAR) if name == "rendered" else (Label.PERSON,):
                 found = steering(outputs[first], outputs[second], [entry.labels == label for entry in entries])
+                both = f"{found.onto_first:.1f} | {found.onto_second:.1f}"
                 print(
                     f"| {first.parent.name} | {second.parent.name} | {seed} | {name} | {label.name.lower()} "
-                    f"| {found.first:.1f} | {found.second:.1f} | {found.onto_first:.1f} | {found.onto_second:.1f} | {found.tone:.2f} |"
+                    f"| {found.first:.1f} | {found.second:.1f} | {both} | {found.tone:.2f} |"
                 )
         if args.pictures:
             args.pictures.mkdir(parents=True, exist_ok=True)
