@@ -16,7 +16,7 @@ from training.content import LEAST, crop_around, edit, objects, tone_alike
 from training.staged import SIZE, WARM, Staged, stage
 
 FRAMES = 24
-"""Of the project's own street, and as many held-out real pairs with people of other streets in them."""
+"""Of the project's own street, evenly over its loop, and as many held-out real pairs with people of other streets in them."""
 OBJECTS = 4
 """Of a kind in a frame, at most."""
 SEED = 77
@@ -52,14 +52,15 @@ QUESTIONS: dict[str, tuple[tuple[int, str], tuple[int, str], tuple[str, str]]] =
 """Name -> edit of the first picture, of the second (label, how), and what is said of each."""
 
 
-def held_out(pairs: Sequence[Pair]) -> list[Staged]:
-    """Frames of the street that is shown by `ivif demo`, and the pairs with people who are in no training."""
+def held_out(pairs: Sequence[Pair], count: int = FRAMES) -> list[Staged]:
+    """`count` frames of the street that is shown by `ivif demo`, then as many of the pairs with people in them who are
+    in no training; without pairs, the street alone."""
     street = Street(SIZE)
     frames = []
-    for index in range(0, street.period, street.period // FRAMES):
+    for index in np.linspace(0, street.period, count, endpoint=False, dtype=int):
         infrared, visible, labels = street.render_labelled(index)
         frames.append(Staged(Pair(f"frame{index}", infrared, luminance(visible)), labels))
-    return frames + stage(pairs, FRAMES, SEED)[FRAMES:]
+    return frames + stage(pairs, count, SEED)[count:] if pairs else frames
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from ivif_core.errors import ConfigError
 from ivif_core.image_files import write_image
 from ivif_core.scene.canvas import Label
 from training.compare_teachers import fuse
-from training.content_questions import held_out
+from training.content_questions import FRAMES, held_out
 from training.pairs import load_teacher
 from training.run import load_checkpoint
 
@@ -103,12 +103,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--second", required=True, nargs="+", type=Path, help="teachers by whose sentence it is hidden")
     parser.add_argument("--data", type=Path, help="real pairs; the held-out ones get rendered people")
     parser.add_argument("--validation-share", type=float, default=0.1)
+    parser.add_argument("--frames", type=int, default=FRAMES, help="of each set (default: %(default)s)")
     parser.add_argument("--pictures", type=Path, help="write thermal | RGB luminance | a column for each teacher here")
     args = parser.parse_args(arguments)
     if len(args.first) != len(args.second):
         raise ConfigError(f"expected as many --second as --first, got {len(args.second)} and {len(args.first)}")
     real = split(FolderPairs(args.data), args.validation_share)[1] if args.data else []
-    staged = held_out(real)
+    staged = held_out(real, args.frames)
     sets = {"rendered": [entry for entry in staged if entry.pair.name.startswith("frame")]}
     if real:
         sets["real"] = [entry for entry in staged if not entry.pair.name.startswith("frame")]
