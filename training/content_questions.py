@@ -16,7 +16,7 @@ from training.content import LEAST, crop_around, edit, objects, tone_alike
 from training.staged import SIZE, WARM, Staged, stage
 
 FRAMES = 24
-"""Of the project's own street, evenly over its loop, and as many held-out real pairs with people of other streets in them."""
+"""Of the project's own street, evenly over its loop; as many held-out real pairs get people of other streets."""
 OBJECTS = 4
 """Of a kind in a frame, at most."""
 SEED = 77
