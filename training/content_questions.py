@@ -57,7 +57,7 @@ def held_out(pairs: Sequence[Pair], count: int = FRAMES) -> list[Staged]:
     in no training; without pairs, the street alone."""
     street = Street(SIZE)
     frames = []
-    for index in np.linspace(0, street.period, count, endpoint=False, dtype=int):
+    for index in np.linspace(0, street.period, count, endpoint=False, dtype=int).tolist():
         infrared, visible, labels = street.render_labelled(index)
         frames.append(Staged(Pair(f"frame{index}", infrared, luminance(visible)), labels))
     return frames + stage(pairs, count, SEED)[count:] if pairs else frames

@@ -51,7 +51,7 @@ class Street:
 
     def render_labelled(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `render`, and what each pixel shows: labels uint8 H×W of `Label`. Steam hides nothing from them."""
-        phase = index % self.period / self.period
+        phase = int(index) % self.period / self.period
         canvas = self._still.copy()
         cars, people = self.cars(index), self.people(index)
         self._add_headlights(canvas, cars)
@@ -65,14 +65,14 @@ class Street:
 
     def cars(self, index: int) -> list[Car]:
         """Who drives in a frame; parked cars stand in the still picture already."""
-        phase = index % self.period / self.period
+        phase = int(index) % self.period / self.period
         coming = Car(-1.3, _coming(phase), approaching=True, paint=(0.10, 0.09, 0.09))
         going = Car(1.3, -6 + 94 * ((phase + 0.62) % 1.0), approaching=False, paint=(0.05, 0.05, 0.22))
         return [coming, going]
 
     def people(self, index: int) -> list[Walker]:
         """Who is on the street in a frame; each walks in one loop to where the next one was, so it has no seam."""
-        phase = index % self.period / self.period
+        phase = int(index) % self.period / self.period
         glare = self._glare(phase)
         people = [
             Walker(-6.7 + 11.0 * (phase + k), 13.6, "right", stride=9 * (phase + k), backlight=glare) for k in (0, 1)
