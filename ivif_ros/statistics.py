@@ -64,10 +64,15 @@ class Statistics:
             times = [t for t, _ in self._fused] if source == "fused" else list(self._received.get(source, ()))
         return sum(t >= now - WINDOW for t in times) / max(min(WINDOW, now - self.started), 1e-9)
 
-    def silence(self, source: str, now: float) -> float:
-        """Seconds since the last frame of a camera, or since the start where none came."""
+    def count(self, source: str, now: float) -> int:
+        """Frames of `source` within the window."""
         with self._lock:
-            times = self._received.get(source)
+            return sum(t >= now - WINDOW for t in self._received.get(source, ()))
+
+    def silence(self, source: str, now: float) -> float:
+        """Seconds since the last frame of a camera or the last fused one; since the start where none came."""
+        with self._lock:
+            times = [t for t, _ in self._fused] if source == "fused" else self._received.get(source)
             return now - (times[-1] if times else self.started)
 
     def recent(self, now: float) -> list[Fused]:

@@ -1,69 +1,112 @@
 """Start the fusion node, and replay in place of cameras if asked.
 
-ros2 launch ivif_ros fusion.launch.py thermal:=/boson/image_raw rgb:=/camera/image_raw
+ros2 launch ivif_ros fusion.launch.py infrared:=/boson/image_raw visible:=/camera/image_raw
 ros2 launch ivif_ros fusion.launch.py replay:=scene
 ros2 launch ivif_ros fusion.launch.py replay:=/data/pairs rate:=15
 """
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction, SetEnvironmentVariable
 from launch.events import Shutdown
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from ivif_ros.processes import fastdds_profile
-from launch import LaunchContext, LaunchDescription
+from ivif_ros.tools.processes import fastdds_profile
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 SHARE = Path(get_package_share_directory("ivif_ros"))
 
+RESPAWN_DELAY = 0.5
+"""Seconds; a node that cannot start, as with a wrong parameter, takes no whole core in trying."""
+
 ARGUMENTS = {
     "namespace": ("", "namespace of the node; its outputs become /NAMESPACE/ivif/fused …"),
-    "thermal": ("thermal/image_raw", "topic of the thermal camera"),
-    "rgb": ("rgb/image_raw", "topic of the RGB camera"),
-    "thermal_info": ("thermal/camera_info", "CameraInfo of the thermal camera, for registration.mode camera_info"),
-    "rgb_info": ("rgb/camera_info", "CameraInfo of the RGB camera, passed on as ivif/camera_info"),
+    "infrared": ("thermal/image_raw", "topic of the thermal camera; thermal:= means the same"),
+    "visible": ("rgb/image_raw", "topic of the RGB camera; rgb:= means the same"),
+    "infrared_info": ("thermal/camera_info", "CameraInfo of the thermal camera, for registration.mode camera_info"),
+    "visible_info": ("rgb/camera_info", "CameraInfo of the RGB camera, passed on as ivif/camera_info"),
     "depth": ("rgb/depth", "depth image of the RGB camera's view, where registration.depth asks for it"),
     "params": (str(SHARE / "config" / "fusion.yaml"), "parameter file"),
     "backend": ("", "runtime of the network; empty: what the parameter file says"),
     "model": ("", "ONNX file of a student; empty: what the parameter file says"),
+    "respawn": ("true", "start the node again when it dies (true or false); with replay the launch ends instead"),
     "log_level": ("info", "debug, info, warn or error"),
     "replay": ("", "instead of cameras: 'scene' (rendered), a folder of pairs, or a bag"),
     "rate": ("30", "replay: frames a second"),
 }
+OTHER_NAMES = {"thermal": "infrared", "rgb": "visible", "thermal_info": "infrared_info", "rgb_info": "visible_info"}
+"""Launch arguments that mean the same as others."""
 
 
-def nodes(context: LaunchContext) -> list[Node | EmitEvent]:
+def values_of(given: dict[str, str]) -> dict[str, str]:
+    """The value of every argument, by its first name.
+
+    Args:
+        given: what the launch was called with, under either name, and whatever an outer launch file has set.
+
+    Raises:
+        ValueError: two names of one argument were given, with different values.
+    """
+    values = {name: given.get(name, default) for name, (default, _) in ARGUMENTS.items()}
+    for other, name in OTHER_NAMES.items():
+        if given.get(other):
+            if values[name] not in (ARGUMENTS[name][0], given[other]):
+                raise ValueError(f"{other}:={given[other]} and {name}:={values[name]} contradict each other: give one")
+            values[name] = given[other]
+    return values
+
+
+def unknown(argv: list[str]) -> list[str]:
+    """A line for each argument of the command line that this launch file does not have."""
+    lines = []
+    for name in (word.partition(":=")[0] for word in argv if ":=" in word):
+        if name not in {*ARGUMENTS, *OTHER_NAMES}:
+            near = get_close_matches(name, [*ARGUMENTS, *OTHER_NAMES], n=1)
+            hint = f"; did you mean {near[0]}:= ?" if near else "; --show-args lists them"
+            lines.append(f"fusion.launch.py has no argument {name}:= and ignores it{hint}")
+    return lines
+
+
+def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """The node, with only those parameters set that were given as launch arguments, and replay."""
-    value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    value = values_of(dict(context.launch_configurations))
     overrides = {name: value[name] for name in ("backend", "model") if value[name]}
     common = {
         "package": "ivif_ros",
         "namespace": value["namespace"],
         "output": "screen",
         "remappings": [
-            ("thermal/image_raw", value["thermal"]),
-            ("rgb/image_raw", value["rgb"]),
-            ("thermal/camera_info", value["thermal_info"]),
-            ("rgb/camera_info", value["rgb_info"]),
+            ("thermal/image_raw", value["infrared"]),
+            ("rgb/image_raw", value["visible"]),
+            ("thermal/camera_info", value["infrared_info"]),
+            ("rgb/camera_info", value["visible_info"]),
             ("rgb/depth", value["depth"]),
         ],
     }
+    # A robot's launch goes on without the node, which comes back; a demonstration without it has nothing to show.
+    at_end: dict[str, Any] = (
+        {"on_exit": [EmitEvent(event=Shutdown(reason="the fusion node ended"))]}
+        if value["replay"]
+        else {"respawn": value["respawn"].lower() == "true", "respawn_delay": RESPAWN_DELAY}
+    )
     fusion = Node(
         executable="fusion_node",
         name="ivif_fusion",
         parameters=[value["params"], overrides],
         ros_arguments=["--log-level", value["log_level"]],
-        on_exit=[EmitEvent(event=Shutdown(reason="the fusion node ended"))],
+        **at_end,
         **common,
     )
+    said = [LogInfo(msg=line) for line in unknown(list(context.argv))]
     if not value["replay"]:
-        return [fusion]
+        return [*said, fusion]
     source = [] if value["replay"] == "scene" else [value["replay"]]
-    return [fusion, Node(executable="replay", arguments=[*source, "--rate", value["rate"]], **common)]
+    return [*said, fusion, Node(executable="replay", arguments=[*source, "--rate", value["rate"]], **common)]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -71,6 +114,10 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *(DeclareLaunchArgument(n, default_value=d, description=text) for n, (d, text) in ARGUMENTS.items()),
+            *(
+                DeclareLaunchArgument(other, default_value="", description=f"the same as {name}:=")
+                for other, name in OTHER_NAMES.items()
+            ),
             *(SetEnvironmentVariable(name, path) for name, path in fastdds_profile().items()),
             OpaqueFunction(function=nodes),
         ]

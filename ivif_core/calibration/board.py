@@ -46,7 +46,7 @@ def find_corners(image: np.ndarray, board: Board) -> np.ndarray | None:
     Args:
         image: uint8 grey.
     """
-    stretched = cv2.createCLAHE(3.0, (4, 4)).apply(cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX))
+    stretched = cv2.createCLAHE(3.0, (4, 4)).apply(cv2.normalize(image, np.empty_like(image), 0, 255, cv2.NORM_MINMAX))
     enlargement = 1 if max(image.shape) >= 1000 else 2
     for candidate in (image, stretched):
         large = cv2.resize(candidate, None, fx=enlargement, fy=enlargement, interpolation=cv2.INTER_CUBIC)
@@ -75,7 +75,7 @@ def _search(image: np.ndarray, board: Board) -> np.ndarray | None:
     size = (board.columns, board.rows)
     if board.kind == "chessboard":
         flags = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE | cv2.CALIB_CB_ACCURACY
-        found, corners = cv2.findChessboardCornersSB(image, size, flags)
+        found, corners = cv2.findChessboardCornersSB(image, size, flags=flags)
     else:
         found, corners = cv2.findCirclesGrid(image, size, flags=cv2.CALIB_CB_ASYMMETRIC_GRID)
     return np.asarray(corners, np.float64).reshape(-1, 2) if found else None

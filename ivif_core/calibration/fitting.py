@@ -60,18 +60,19 @@ def fit(
             residual = residuals(np.linalg.inv(centre_out) @ matrix @ centre_in, source, target)
             now = weights / (1 + (residual / outlier) ** 2) ** 2
     matrix = np.linalg.inv(centre_out) @ matrix @ centre_in
-    return matrix / matrix[2, 2]
+    return np.asarray(matrix / matrix[2, 2])
 
 
 def transform(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Points [N, 2] through a 3×3 matrix."""
     mapped = np.c_[points, np.ones(len(points))] @ matrix.T
-    return mapped[:, :2] / mapped[:, 2:]
+    return np.asarray(mapped[:, :2] / mapped[:, 2:])
 
 
 def residuals(matrix: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Distance, px, of each transformed source point from its target [N]."""
-    return np.hypot(*(transform(matrix, source) - target).T)
+    across, down = (transform(matrix, source) - target).T
+    return np.asarray(np.hypot(across, down))
 
 
 def _centring(points: np.ndarray) -> np.ndarray:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 
 from ivif_core.calibration.fitting import Model, fit, residuals, transform
-from ivif_core.calibration.orientation import alignment_score, orientation_field
 from ivif_core.errors import ConfigError, InputError
-from ivif_core.registration import Size, rescaling
+from ivif_core.registration.base import Size, rescaling
+from ivif_core.registration.orientation import alignment_score, orientation_field
 
 Pair = tuple[np.ndarray, np.ndarray]
 """Infrared and visible, uint8 grey."""
@@ -100,7 +101,7 @@ def calibrate(
     return Found(matrix, residual, mean_score(pairs, matrix), mean_score(pairs, resize))
 
 
-def chance_score(pairs: Sequence[Pair], **search: object) -> float:
+def chance_score(pairs: Sequence[Pair], **search: Any) -> float:
     """The score that `calibrate` reaches where there is nothing to be found: with the infrared images mirrored.
 
     Edges of any picture can be laid on those of another somehow; a registration that scores hardly more says nothing.
@@ -145,7 +146,7 @@ def _coarse(pairs: Sequence[Pair], scales: tuple[float, float], rotation: float,
     for scale in np.geomspace(*scales, steps + 1):
         for angle in np.radians(np.linspace(-rotation, rotation, 2 * int(np.ceil(rotation / 3)) + 1)):
             onto = _similarity(infrared_size, size, scale * width / infrared_size[0], angle)
-            likeness = 0.0
+            likeness = np.zeros(())
             for (infrared, _), area in zip(pairs, areas, strict=True):
                 warped, seen = _warped(infrared, onto, size)
                 likeness = likeness + _likeness(area, warped, seen, inside)
@@ -156,7 +157,7 @@ def _coarse(pairs: Sequence[Pair], scales: tuple[float, float], rotation: float,
                 found = rescaling(size, visible_size) @ move @ onto
     if found is None or best <= 0:
         raise InputError("calibration: the pairs have no edges in common; take scenes with more structure")
-    return found / found[2, 2]
+    return np.asarray(found / found[2, 2])
 
 
 def _around_the_view(pairs: Sequence[Pair], matrix: np.ndarray) -> tuple[int, int, list[Pair]]:

@@ -50,8 +50,8 @@ def motion_energy(frames: Iterable[tuple[float, np.ndarray]]) -> tuple[np.ndarra
     """
     times, energies, before = [], [], None
     for stamp, image in frames:
-        small = cv2.resize(image, (96, 72), interpolation=cv2.INTER_AREA).astype(np.float32)
-        small = cv2.GaussianBlur(small.mean(axis=2) if small.ndim == 3 else small, (0, 0), 1.0)
+        grey = cv2.resize(image, (96, 72), interpolation=cv2.INTER_AREA).astype(np.float32)
+        small = np.asarray(cv2.GaussianBlur(grey.mean(axis=2) if grey.ndim == 3 else grey, (0, 0), 1.0))
         if before is not None and stamp > before[0]:
             change = small - before[1]
             # Without the common change: exposure and the sensor's drift are no motion.
@@ -106,11 +106,12 @@ def _signal(grid: np.ndarray, times: np.ndarray, energy: np.ndarray, slower: flo
         raise InputError("time offset: one camera shows no motion")
     values = np.interp(grid, times, np.log(energy + 0.05 * float(np.median(energy)) + 1e-9))
     values = _smooth(values, slower)
-    return values - _smooth(values, 30 * slower)
+    return np.asarray(values - _smooth(values, 30 * slower))
 
 
 def _smooth(values: np.ndarray, seconds: float) -> np.ndarray:
-    return cv2.GaussianBlur(values[None, :], (0, 0), max(seconds / STEP, 0.5), borderType=cv2.BORDER_REPLICATE)[0]
+    sigma = max(seconds / STEP, 0.5)
+    return np.asarray(cv2.GaussianBlur(values[None, :], (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[0])
 
 
 def _correlations(first: np.ndarray, second: np.ndarray, lags: int) -> np.ndarray:
@@ -129,5 +130,5 @@ def _refined(correlations: np.ndarray, peak: int, lags: int) -> float:
         before, top, after = correlations[peak - 1 : peak + 2]
         curve = before - 2 * top + after
         if curve < 0:
-            return (peak - lags + 0.5 * (before - after) / curve) * STEP
+            return float((peak - lags + 0.5 * (before - after) / curve) * STEP)
     return (peak - lags) * STEP

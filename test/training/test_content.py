@@ -7,10 +7,21 @@ import pytest
 import torch
 
 from ivif_core.scene.canvas import Label
-from training.content import HIDDEN, NAMES, PLACES, SHOWN, edit, make_twins, objects, scatter, tone_alike, twin_loss
-from training.recipe import load_recipe
-from training.staged import rendered
-from training.train_teacher import TeacherRecipe
+from ivif_core.training.content import (
+    HIDDEN,
+    NAMES,
+    PLACES,
+    SHOWN,
+    edit,
+    make_twins,
+    objects,
+    scatter,
+    tone_alike,
+    twin_loss,
+)
+from ivif_core.training.recipe import load_recipe
+from ivif_core.training.staged import rendered
+from ivif_core.training.train_teacher import TeacherRecipe
 
 RECIPES = Path(__file__).resolve().parents[2] / "training/recipes"
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ivif_core.cli import main as ivif
-from training.content_steering import contrast, main, steering, tone_curve
+from ivif_core.cli.main import main as ivif
+from ivif_core.training.content_steering import contrast, main, steering, tone_curve
 
 
 @pytest.fixture

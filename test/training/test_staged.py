@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ivif_core.data.pairs import Pair
 from ivif_core.scene.canvas import Label
-from training.staged import WARM, cut_out, put_into, rendered, stage, warm_things
+from ivif_core.training.data.pairs import Pair
+from ivif_core.training.staged import WARM, cut_out, put_into, rendered, stage, warm_things
 
 
 @pytest.fixture(scope="module")

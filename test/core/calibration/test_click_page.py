@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -15,6 +16,7 @@ import pytest
 
 from ivif_core.calibration.click_page import ClickServer
 from ivif_core.calibration.points import read_points
+from ivif_core.errors import InputError
 
 
 @pytest.fixture
@@ -166,3 +168,200 @@ def test_clicking_in_a_browser(server, tmp_path):
     expected = np.array(spots[:6]) * (160, 128) - 0.5
     np.testing.assert_allclose(source, expected, atol=1.0)
     np.testing.assert_allclose(target, 2 * source + 0.5, atol=1.5)
+
+
+def raw(server, *lines: str, body: bytes = b"") -> tuple[int, bytes]:
+    """Status and body of the answer to a request sent byte by byte as written; 0 where the server hangs up."""
+    with socket.create_connection(server.server_address, timeout=10) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        answer = b""
+        while part := connection.recv(1 << 16):
+            answer += part
+    head, _, content = answer.partition(b"\r\n\r\n")
+    return (int(head.split()[1]) if head else 0), content
+
+
+def own(server) -> str:
+    return f"Host: 127.0.0.1:{server.server_port}"
+
+
+GOOD = b'[{"infrared": [1, 2], "visible": [3, 4]}]'
+
+
+def writing(server, *headers: str, body: bytes = GOOD) -> tuple[int, bytes]:
+    lines = ("POST /points HTTP/1.1", "Content-Type: application/json", *headers)
+    return raw(server, *lines, body=body)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        None,
+        "evil.example",
+        "evil.example:{port}",
+        "127.0.0.1:1",
+        "127.0.0.1.evil.example:{port}",
+        "127.0.0.1",
+        "",
+        "[::1]",
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/infrared.png", "/points", "/overlay.png"])
+def test_another_name_for_this_machine_is_refused(server, host, path):
+    """DNS rebinding: a page whose name came to mean 127.0.0.1 still sends its own name."""
+    lines = [] if host is None else [f"Host: {host.format(port=server.server_port)}"]
+    status, body = raw(server, f"GET {path} HTTP/1.1", *lines)
+    assert status == 403 and len(body) < 100
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST"])
+def test_its_own_names_are_served(server, name):
+    host = f"{name}:{server.server_port}"
+    assert raw(server, "GET / HTTP/1.1", f"Host: {host}")[0] == 200
+    length = f"Content-Length: {len(GOOD)}"
+    assert writing(server, f"Host: {host}", f"Origin: http://{host}", "Sec-Fetch-Site: same-origin", length)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ["Origin: http://evil.example"],
+        ["Origin: null"],
+        ["Origin: https://127.0.0.1:{port}"],
+        ["Origin: http://127.0.0.1:1"],
+        ["Origin: http://127.0.0.1:{port}", "Origin: http://evil.example"],
+        ["Sec-Fetch-Site: cross-site"],
+        ["Sec-Fetch-Site: same-site"],
+        ["Host: evil.example"],
+    ],
+)
+def test_a_page_of_another_site_cannot_write(server, headers):
+    said = [line.format(port=server.server_port) for line in headers]
+    assert writing(server, own(server), f"Content-Length: {len(GOOD)}", *said)[0] == 403
+    assert not server.output.exists()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([], 411),
+        (["Content-Length: -1"], 411),
+        (["Content-Length: +5"], 411),
+        (["Content-Length: five"], 411),
+        (["Content-Length: 5", "Content-Length: 6"], 411),
+        (["Content-Length: 5", "Transfer-Encoding: chunked"], 411),
+        (["Content-Length: 1048577"], 413),
+        ([f"Content-Length: {'9' * 5000}"], 413),
+    ],
+)
+def test_a_body_without_a_sane_length_is_not_read(server, headers, status):
+    assert writing(server, own(server), *headers, body=b"")[0] == status
+    assert not server.output.exists()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'[{"infrared": [NaN, 1], "visible": [1, 1]}]',
+        b'[{"infrared": [Infinity, 1], "visible": [1, 1]}]',
+        b'[{"infrared": [1e999, 1], "visible": [1, 1]}]',
+        b'[{"infrared": [1' + b"0" * 400 + b', 1], "visible": [1, 1]}]',
+        b'[{"infrared": [1' + b"0" * 5000 + b', 1], "visible": [1, 1]}]',
+        b'[{"infrared": [-9, 1], "visible": [1, 1]}]',
+        b'[{"infrared": [1, 1], "visible": [1, 256]}]',
+        b'[{"infrared": ["1", 1], "visible": [1, 1]}]',
+        b'[{"infrared": [true, 1], "visible": [1, 1]}]',
+        b'[{"infrared": {"0": 1, "1": 2}, "visible": [1, 1]}]',
+        b'{"points": []}',
+        b"[" + b",".join([GOOD[1:-1]] * 1001) + b"]",
+        b"\xff\xfe[]",
+        b"null",
+        b"",
+    ],
+    ids=range(16),
+)
+def test_points_that_are_none_do_not_replace_the_file(server, body):
+    assert server.take(json.loads(GOOD))["count"] == 1
+    before = server.output.read_bytes()
+    status, said = writing(server, own(server), f"Content-Length: {len(body)}", body=body)
+    assert status == 400 and len(said) < 400 and b"\n" not in said
+    assert server.output.read_bytes() == before and server.points == json.loads(GOOD)
+
+
+def test_a_request_that_is_cut_short_writes_nothing(server):
+    with socket.create_connection(server.server_address, timeout=10) as connection:
+        lines = ["POST /points HTTP/1.1", own(server), "Content-Type: application/json", f"Content-Length: {len(GOOD)}"]
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + GOOD[:-1])
+        connection.shutdown(socket.SHUT_WR)
+        assert b" 400 " in connection.recv(100)
+    assert not server.output.exists()
+
+
+def test_silent_and_dripping_connections_end_and_others_are_served_meanwhile(server, monkeypatch):
+    monkeypatch.setattr("ivif_core.calibration.click_page._Handler.timeout", 0.3)
+    monkeypatch.setattr("ivif_core.calibration.click_page.LONGEST_REQUEST", 1.0)
+    with socket.create_connection(server.server_address, timeout=10) as silent:
+        assert raw(server, "GET / HTTP/1.1", own(server))[0] == 200
+        assert silent.recv(10) == b""
+    with socket.create_connection(server.server_address, timeout=10) as dripping:
+        dripping.settimeout(0.1)
+        deadline = time.monotonic() + 20
+        ended = False
+        while not ended and time.monotonic() < deadline:
+            try:
+                dripping.sendall(b"G")
+                ended = dripping.recv(10) == b""
+            except TimeoutError:
+                continue
+            except OSError:
+                ended = True
+        assert ended
+
+
+def test_more_connections_than_a_page_needs_are_closed(server):
+    from ivif_core.calibration.click_page import MOST_CONNECTIONS
+
+    held = [socket.create_connection(server.server_address, timeout=10) for _ in range(MOST_CONNECTIONS)]
+    try:
+        with socket.create_connection(server.server_address, timeout=10) as more:
+            assert more.recv(10) == b""
+    finally:
+        for connection in held:
+            connection.close()
+    deadline = time.monotonic() + 10
+    status = 0
+    while status != 200 and time.monotonic() < deadline:
+        try:
+            status = raw(server, "GET / HTTP/1.1", own(server))[0]
+        except OSError:
+            time.sleep(0.02)
+    assert status == 200
+
+
+def test_a_reload_and_a_later_run_keep_the_points(server, rng):
+    points = json.loads(json.dumps(doubled(6, rng)))
+    sent = server.take(points)
+    status, body = raw(server, "GET /points HTTP/1.1", own(server))
+    assert status == 200 and json.loads(body) == {"points": points, **sent}
+    with ClickServer(server.infrared, server.visible, server.output) as later:
+        assert later.points == points and later.picture == server.picture
+    assert server.take([])["count"] == 0
+    with ClickServer(server.infrared, server.visible, server.output) as later:
+        assert later.points == []
+
+
+@pytest.mark.parametrize(
+    "text", ["mine", "[]", '{"points": 5}', '{"points": [{"infrared": [999, 1], "visible": [1, 1]}]}']
+)
+def test_a_file_that_holds_no_points_of_these_images_is_kept(server, text):
+    server.output.write_text(text)
+    with pytest.raises(InputError, match="name another output"):
+        ClickServer(server.infrared, server.visible, server.output)
+    assert server.output.read_text() == text
+
+
+def test_points_on_one_line_are_kept_and_said(server):
+    line = [{"infrared": [k, k], "visible": [k, k]} for k in (5.0, 9.0, 20.0)]
+    assert "line" in server.take(line * 2)["note"]
+    assert len(read_points(server.output)[0]) == 6

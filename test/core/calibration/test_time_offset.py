@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ivif_core.calibration.time_offset import estimate_offset, motion_energy
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 from ivif_core.errors import InputError
 
 
@@ -86,7 +86,7 @@ def test_from_a_bag(tmp_path, rng, capsys):
                     np.frombuffer(image.tobytes(), np.uint8),
                 )  # fmt: skip
                 writer.write(connection, nanoseconds, store.serialize_cdr(message, "sensor_msgs/msg/Image"))
-    assert main(["calibrate-time", str(tmp_path / "bag")]) == 0
+    assert main(["calibrate", "time", str(tmp_path / "bag")]) == 0
     printed = capsys.readouterr().out
     offset = float(printed.split("thermal_time_offset:")[1].split()[0])
     assert offset == pytest.approx(-0.08, abs=0.02)

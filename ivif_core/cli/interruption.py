@@ -1,0 +1,88 @@
+"""SIGTERM and SIGHUP end a command as Ctrl-C does: what is unfinished is removed on the way out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+_seen: list[int] = []
+"""SIGINT, once it came to this run."""
+
+
+class Terminated(BaseException):
+    """Such a signal came; no `except Exception` holds it up.
+
+    Attributes:
+        status: exit status as a shell gives it, 128 + the signal's number.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.status = 128 + number
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Raise `Terminated` in the context where such a signal comes; once, so that nothing disturbs the tidying up.
+
+    A signal that is ignored (`nohup`) stays so. Python delivers signals to the main thread only; in others, nothing.
+    SIGINT stays a `KeyboardInterrupt`, and is noted for `was_interrupted`.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for each in taken:
+            signal.signal(each, signal.SIG_IGN)
+        raise Terminated(number)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        _seen.append(number)
+        signal.default_int_handler(number, frame)
+
+    _seen.clear()
+    keyboard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    before = {each: signal.getsignal(each) for each in SIGNALS}
+    taken = {each: handler for each, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    try:
+        for each in taken:
+            signal.signal(each, end)
+        if keyboard:
+            signal.signal(signal.SIGINT, interrupt)
+        yield
+    finally:
+        if keyboard:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for each, handler in taken.items():
+            signal.signal(each, handler)
+
+
+def was_interrupted() -> bool:
+    """Whether Ctrl-C came: an extension module may make another error of it than `KeyboardInterrupt`."""
+    return bool(_seen)
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """End the process by Ctrl-C without an exception: for imports, where there is nothing to tidy up yet.
+
+    A handler that is not this module's or Python's stays.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    ours = before is signal.default_int_handler or getattr(before, "__module__", None) == __name__
+    if threading.current_thread() is not threading.main_thread() or not ours:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
