@@ -1,0 +1,150 @@
+"""What the student is taught: near a faithful rule at vividness 0, near the language-driven teacher at 1, with guards.
+
+Teachers are the aim at both ends. The measures of `ivif_core.losses.structure` are guards: they keep out what a teacher
+has of faults (amplified noise, edges and people that get lost), and are zero or small where there is nothing to keep out.
+Terms on *cells* are of whole frames and cost next to nothing, since maps are small; terms on *pixels* are of a window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ivif_core.losses import structure
+
+WARM, SURROUNDINGS = 0.2, 41
+"""Warm is what the infrared has this much over its mean in a window of so many pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaithfulWeights:
+    """Weights of the faithful end; `noise_gain` and `glare_share` are limits.
+
+    Attributes:
+        level, detail: nearness of the maps to the reference's, see `map_distance`.
+        similarity: 1 − SSIM to the reference.
+    """
+
+    level: float = 6.0
+    detail: float = 12.0
+    similarity: float = 1.0
+    edges: float = 3.0
+    information: float = 0.6
+    differences: float = 0.5
+    overshoot: float = 30.0
+    noise: float = 0.1
+    noise_gain: float = 1.0
+    glare: float = 0.03
+    glare_share: float = 0.6
+
+
+@dataclass(frozen=True, kw_only=True)
+class VividWeights:
+    """Weights of the vivid end; the first six are the teacher's.
+
+    Attributes:
+        tone: mean difference to the teacher, cell by cell over the whole frame.
+        tones: the same of sorted values: the teacher's histogram.
+        similarity, pixels, gradients: 1 − SSIM, mean differences of pixels and of their gradients.
+        deviation: mean difference of local deviations.
+    """
+
+    tone: float = 4.0
+    tones: float = 3.0
+    similarity: float = 1.5
+    pixels: float = 3.0
+    gradients: float = 1.0
+    deviation: float = 3.0
+    edges: float = 0.6
+    information: float = 0.2
+    differences: float = 0.3
+    noise: float = 0.2
+    noise_gain: float = 1.3
+    glare: float = 0.03
+    glare_share: float = 0.8
+    warm: float = 12.0
+
+
+def map_distance(maps: Tensor, reference: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+    """How differently two sets of maps fuse the same cells, without making the images.
+
+    Args:
+        maps, reference: N×3×h×w in the order of `MAPS`.
+        cells: N×4×h×w, as `ivif_core.skeleton.statistics` of infrared and visible.
+
+    Returns:
+        Means of the difference of the cells' levels, and of the gains' differences in proportion to what there is of
+        details: scalars in [0, 1] luminance.
+    """
+    difference = maps - reference
+    details = difference[:, 1:2].abs() * cells[:, 1:2] + difference[:, 2:3].abs() * cells[:, 3:4]
+    return levels(difference, cells).abs().mean(), details.mean()
+
+
+def levels(maps: Tensor, cells: Tensor) -> Tensor:
+    """Mean of each fused cell, N×1×h×w, of maps and cells as in `map_distance`."""
+    return maps[:, :1] + maps[:, 1:2] * cells[:, :1] + maps[:, 2:3] * cells[:, 2:3]
+
+
+def faithful_guards(
+    fused: Tensor, infrared: Tensor, visible: Tensor, reference: Tensor, weights: FaithfulWeights
+) -> dict[str, Tensor]:
+    """Parts of the faithful end on pixels, unweighted, (B,) each. Images are B×1×H×W in [0, 1]."""
+    return {
+        "similarity": 1 - structure.similarity(fused, reference),
+        "edges": 1 - structure.edge_transfer(fused, infrared, visible),
+        "information": 1 - structure.visual_information(fused, infrared, visible) / 2,
+        "differences": 1 - structure.difference_correlation(fused, infrared, visible) / 2,
+        "overshoot": structure.overshoot(fused, infrared, visible),
+        "noise": structure.noise_excess(fused, infrared, visible, weights.noise_gain),
+        "glare": structure.glare_loss(fused, infrared, visible, weights.glare_share),
+    }
+
+
+def teacher_parts(fused: Tensor, teacher: Tensor) -> dict[str, Tensor]:
+    """Nearness to the teacher on pixels, unweighted, (B,) each."""
+    gradients = (structure.gradients(fused) - structure.gradients(teacher)).abs() / 4
+    deviations = structure.local_deviation(fused) - structure.local_deviation(teacher)
+    return {
+        "similarity": 1 - structure.similarity(fused, teacher),
+        "pixels": (fused - teacher).abs().mean((1, 2, 3)),
+        "gradients": gradients.mean((1, 2, 3)),
+        "deviation": deviations.abs().mean((1, 2, 3)),
+    }
+
+
+def vivid_guards(
+    fused: Tensor, faithful: Tensor, infrared: Tensor, visible: Tensor, weights: VividWeights
+) -> dict[str, Tensor]:
+    """Guards of the vivid end on pixels, unweighted, (B,) each."""
+    return {
+        "edges": 1 - structure.edge_transfer(fused, infrared, visible),
+        "information": 1 - structure.visual_information(fused, infrared, visible) / 2,
+        "differences": 1 - structure.difference_correlation(fused, infrared, visible) / 2,
+        "noise": structure.noise_excess(fused, infrared, visible, weights.noise_gain),
+        "glare": structure.glare_loss(fused, infrared, visible, weights.glare_share),
+        "warm": warm_loss(fused, faithful.detach(), infrared),
+    }
+
+
+def warm_loss(fused: Tensor, faithful: Tensor, infrared: Tensor) -> Tensor:
+    """Penalty: warm things that stand out less than at the faithful end, or than most of what the infrared shows, (B,)."""
+    contrast, before, seen = (image - structure.box_mean(image, SURROUNDINGS) for image in (fused, faithful, infrared))
+    warm = (seen > WARM).float()
+    missing = (torch.maximum(before, 0.8 * seen) - contrast).relu()
+    return (warm * missing).mean((1, 2, 3))
+
+
+def tone_parts(level: Tensor, teacher: Tensor) -> dict[str, Tensor]:
+    """Nearness of the cells' levels to the teacher's, over whole frames: B×1×h×w each -> scalars."""
+    difference = (level - teacher).abs().mean()
+    ordered = [values.flatten(1).sort(1).values for values in (level, teacher)]
+    return {"tone": difference, "tones": functional.l1_loss(*ordered)}
+
+
+def weighted(parts: dict[str, Tensor], weights: object) -> Tensor:
+    """Sum of the parts, each with its weight's name."""
+    return torch.stack([getattr(weights, name) * part.mean() for name, part in parts.items()]).sum()

@@ -1,0 +1,168 @@
+"""The student: a small network that says how two full-resolution sources are put together.
+
+At full resolution there are two multiplications and two additions a pixel:
+
+    fused = offset + infrared_gain · infrared + visible_gain · visible
+
+The three maps are a local affine model (guided filter: He et al., TPAMI 2013; bilateral learning: Gharbi et al., SIGGRAPH
+2017) of one number a cell. All of it is learned, without a rule: a network at 1/2 of the cells' resolution with a branch
+at 1/8 of it reads means and activities of the cells. Gains are signed, so that a teacher may turn polarity or hide a
+source. Nothing is computed over the whole frame.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ivif_core.skeleton import CELL, MAPS, SAMPLES
+
+STRIDE = 32
+"""Crops at offsets that are multiples of it, times the reduction, are fused alike: the branch sees cells of this side."""
+
+SHRUNK = STRIDE // (2 * CELL)
+"""Of the branch, against the body: side of what is averaged."""
+
+
+def statistics(image: Tensor) -> Tensor:
+    """As `ivif_core.skeleton.statistics`: N×1×H×W, multiples of 8, in [0, 1] -> N×2×H/4×W/4: mean, activity."""
+    mean = functional.avg_pool2d(image, CELL)
+    samples = [image[..., row::CELL, column::CELL] for row, column in SAMPLES]
+    activity = torch.stack([(sample - mean).abs() for sample in samples]).mean(0)
+    return torch.cat([mean, activity], dim=1)
+
+
+class ResidualLayer(nn.Module):
+    """Adds to its input what a depthwise and a pointwise convolution make of it.
+
+    Args:
+        replicate: continue the border, where a frame is only a few values wide; else zeros, which cost nothing.
+    """
+
+    def __init__(self, channels: int, dilation: int, *, replicate: bool = False) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(
+            channels,
+            channels,
+            3,
+            padding=dilation,
+            dilation=dilation,
+            groups=channels,
+            padding_mode="replicate" if replicate else "zeros",
+        )
+        self.pointwise = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(x + self.pointwise(functional.relu(self.depthwise(x))))
+
+
+class Maps(nn.Module):
+    """Statistics of both sources' cells -> the three maps, one number a cell."""
+
+    def __init__(
+        self, channels: int, dilations: tuple[int, ...], wide_channels: int, wide_dilations: tuple[int, ...]
+    ) -> None:
+        super().__init__()
+        self.reach = sum(dilations), sum(wide_dilations)
+        self.stem = nn.Conv2d(16, channels, 1)
+        self.to_wide = nn.Conv2d(channels, wide_channels, 1)
+        self.wide = nn.Sequential(*(ResidualLayer(wide_channels, dilation, replicate=True) for dilation in wide_dilations))
+        self.from_wide = nn.Conv2d(wide_channels, channels, 1)
+        self.body = nn.Sequential(*(ResidualLayer(channels, dilation) for dilation in dilations))
+        self.head = nn.Conv2d(channels, 2 * 4 * len(MAPS), 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        with torch.no_grad():  # untrained, it gives the average of both sources
+            self.head.bias[4:12] = 0.5
+
+    def forward(self, statistics: Tensor, vividness: Tensor) -> Tensor:
+        """
+        Args:
+            statistics: N×4×h×w in [0, 1], infrared's then visible's, as `ivif_core.skeleton.statistics`; h, w even.
+            vividness: [1] or [N].
+
+        Returns:
+            N×3×(h+2)×(w+2), in the order of `MAPS`, with a halo of one cell for the enlargement.
+        """
+        faithful, change = self.both(statistics)
+        return functional.pad(faithful + vividness.reshape(-1, 1, 1, 1) * change, (1,) * 4, mode="replicate")
+
+    def both(self, statistics: Tensor) -> tuple[Tensor, Tensor]:
+        """The maps at vividness 0 and their change to 1, N×3×h×w each, without halo."""
+        infrared, infrared_activity, visible, visible_activity = statistics.split(1, dim=1)
+        means = torch.cat([infrared, visible], dim=1)
+        # Logarithms: which source has more detail, and by how much, is a matter of ratios.
+        loudness = torch.log(torch.cat([infrared_activity, visible_activity], dim=1) + 1 / 255)
+        known = functional.pixel_unshuffle(torch.cat([means - 0.5, 0.25 * loudness + 1], dim=1), 2)
+        features = functional.relu(self.stem(known))
+        height, width = features.shape[2:]
+        edges = (0, SHRUNK - 1, 0, SHRUNK - 1)
+        shrunk = functional.avg_pool2d(functional.pad(features, edges, mode="replicate"), SHRUNK)
+        wide = self.from_wide(self.wide(functional.relu(self.to_wide(shrunk))))
+        wide = functional.interpolate(wide, scale_factor=float(SHRUNK), mode="bilinear", align_corners=False)
+        features = functional.relu(features + wide[..., :height, :width])
+        faithful, change = self.head(self.body(features)).chunk(2, dim=1)
+        return functional.pixel_shuffle(faithful, 2), functional.pixel_shuffle(change, 2)
+
+
+class LearnedStudent(nn.Module):
+    """Fuses registered luminance; local (no statistics over the frame), any size from 32×32.
+
+    Args:
+        channels, dilations: of the body, one residual layer for each dilation.
+        wide_channels, wide_dilations: of the branch.
+    """
+
+    stride = STRIDE
+
+    def __init__(
+        self,
+        channels: int = 32,
+        dilations: tuple[int, ...] = (1, 2, 4, 2, 1),
+        wide_channels: int = 32,
+        wide_dilations: tuple[int, ...] = (1, 2, 4, 4, 2, 1),
+    ) -> None:
+        super().__init__()
+        self.maps = Maps(channels, dilations, wide_channels, wide_dilations)
+
+    @property
+    def receptive_field(self) -> int:
+        """Side, in pixels of the reduced image, of the square of input that one output pixel can depend on."""
+        near, far = self.maps.reach
+        return 2 * (2 * CELL * (near + 1) + STRIDE * (far + 2))
+
+    def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor, reduction: int = 1) -> Tensor:
+        """
+        Args:
+            infrared, visible: N×1×H×W in [0, 1], registered.
+            vividness: [1] or [N], 0 faithful … 1 language-driven.
+            reduction: by how much the network sees the frame smaller: cells have a side of `CELL` times it.
+
+        Returns:
+            Fused luminance, N×1×H×W in [0, 1].
+        """
+        return self.fuse(infrared, visible, vividness, reduction).clamp(0.0, 1.0)
+
+    def fuse(self, infrared: Tensor, visible: Tensor, vividness: Tensor, reduction: int = 1) -> Tensor:
+        """As `forward`, not yet clamped."""
+        maps = self.maps(self.statistics(infrared, visible, reduction), vividness)
+        return apply(maps, infrared, visible, CELL * reduction)
+
+    def statistics(self, infrared: Tensor, visible: Tensor, reduction: int = 1) -> Tensor:
+        """What `Maps` takes, of both sources."""
+        side = 2 * CELL * reduction
+        height, width = infrared.shape[2:]
+        edges = (0, -width % side, 0, -height % side)
+        sources = [functional.pad(image, edges, mode="replicate") for image in (infrared, visible)]
+        if reduction > 1:
+            sources = [functional.avg_pool2d(image, reduction) for image in sources]
+        return torch.cat([statistics(image) for image in sources], dim=1)
+
+
+def apply(maps: Tensor, infrared: Tensor, visible: Tensor, cell: int) -> Tensor:
+    """The local affine model: maps with a halo of one cell, enlarged bilinearly, on both sources."""
+    height, width = infrared.shape[2:]
+    maps = functional.interpolate(maps, scale_factor=float(cell), mode="bilinear", align_corners=False)
+    offset, infrared_gain, visible_gain = maps[..., cell:, cell:][..., :height, :width].split(1, dim=1)
+    return offset + infrared_gain * infrared + visible_gain * visible
