@@ -17,6 +17,7 @@ from torch.nn import functional
 from ivif_core.data.degradation import Degradation, relight, worsen
 from ivif_core.data.pairs import FolderPairs, Pair, is_held_out
 from ivif_core.losses import teaching
+from ivif_core.losses.sources import Sources
 from ivif_core.losses.teaching import FaithfulWeights, VividWeights
 from ivif_core.networks.learned_student import LearnedStudent, apply
 from ivif_core.networks.student import Student
@@ -32,6 +33,10 @@ SEAM = 24
 class StudentRecipe:
     data: str
     output: str
+    channels: int = 32
+    dilations: tuple[int, ...] = (1, 2, 4, 1)
+    wide_channels: int = 32
+    wide_dilations: tuple[int, ...] = (1, 2, 4, 4, 2, 1)
     teacher: str = "language_teacher"
     recorded: str = ""
     recorded_share: float = 0.5
@@ -107,7 +112,7 @@ def teach(recipe: StudentRecipe) -> Path:
         print(len(found), "recorded views", flush=True)
     seed_all(recipe.seed)
     rules = Student().eval()
-    student = LearnedStudent()
+    student = LearnedStudent(recipe.channels, recipe.dilations, recipe.wide_channels, recipe.wide_dilations)
     if recipe.start:
         student.load_state_dict(torch.load(recipe.start, weights_only=True)["model"])
     print(sum(p.numel() for p in student.parameters()), "parameters,", len(pairs), "pairs", flush=True)
@@ -134,9 +139,8 @@ def teach(recipe: StudentRecipe) -> Path:
             reference = rules.maps(scene_cells, torch.zeros(1))
         level, detail = teaching.map_distance(base, reference[..., 1:-1, 1:-1], scene_cells)
         vivid = base + change
-        tone = teaching.tone_parts(
-            teaching.levels(vivid, cells).clamp(0, 1), functional.avg_pool2d(teacher, CELL)
-        )
+        levels_1 = teaching.levels(vivid, cells).clamp(0, 1)
+        tone = teaching.tone_parts(levels_1, functional.avg_pool2d(teacher, CELL))
 
         # A window on the grid of cells, with a halo of one cell.
         top = CELL * int(random.integers((recipe.height - recipe.window_height) // CELL + 1))
@@ -156,18 +160,22 @@ def teach(recipe: StudentRecipe) -> Path:
         faithful, cut0 = window(base)
         fused, cut1 = window(vivid)
         i, v, t = infrared[here], visible[here], teacher[here]
+        sources, cameras = Sources(i, v), Sources(seen[0][here], seen[1][here])
         with torch.no_grad():
             goal = apply(reference[cells_here], i, v, CELL).clamp(0, 1)
         at_0 = {"level": level, "detail": detail}
-        at_0 |= teaching.faithful_guards(faithful, i, v, goal, recipe.faithful)
+        at_0 |= teaching.faithful_guards(faithful, sources, goal, recipe.faithful)
+        at_0["noise"] = cameras.noise_excess(faithful, recipe.faithful.noise_gain)
         of_teacher = tone | teaching.teacher_parts(fused, t)
-        guards = teaching.vivid_guards(fused, faithful, i, v, recipe.vivid)
+        guards = teaching.vivid_guards(fused, sources, recipe.vivid)
+        guards["noise"] = cameras.noise_excess(fused, recipe.vivid.noise_gain)
+        guards["warm"] = teaching.warm_loss(levels_1, teaching.levels(base, cells).clamp(0, 1).detach(), scene_cells[:, :1])
+        guards["flicker"] = teaching.flicker_loss(vivid, recipe.vivid.flicker_gain)
         loss_0 = teaching.weighted(at_0, recipe.faithful)
         loss_t = teaching.weighted(of_teacher, recipe.vivid)
         loss_g = teaching.weighted(guards, recipe.vivid)
         loss = loss_0 + loss_t + loss_g + recipe.overflow * (cut0 + cut1)
         if step % recipe.log_every == 0 or step == recipe.steps - 1:
-            weights = list(student.maps.body.parameters())
 
             def norm(value: Tensor) -> float:
                 grads = torch.autograd.grad(value, vivid, retain_graph=True, allow_unused=True)
@@ -175,10 +183,10 @@ def teach(recipe: StudentRecipe) -> Path:
 
             found = {f"v/{k}": norm(getattr(recipe.vivid, k) * p.mean()) for k, p in (of_teacher | guards).items()}
             share = sum(found[f"v/{k}"] for k in of_teacher) / max(1e-12, sum(found.values()))
-            values = {f"0/{k}": round(float(p.mean()), 4) for k, p in at_0.items()}
-            values |= {f"t/{k}": round(float(p.mean()), 4) for k, p in of_teacher.items()}
-            values |= {f"g/{k}": round(float(p.mean()), 4) for k, p in guards.items()}
-            print(step, f"{time.time() - began:.0f}s", f"loss {float(loss):.3f} teacher's share {share:.2f}",
+            values = {f"0/{k}": round(float(p.detach().mean()), 4) for k, p in at_0.items()}
+            values |= {f"t/{k}": round(float(p.detach().mean()), 4) for k, p in of_teacher.items()}
+            values |= {f"g/{k}": round(float(p.detach().mean()), 4) for k, p in guards.items()}
+            print(step, f"{time.time() - began:.0f}s", f"loss {float(loss.detach()):.3f} teacher's share {share:.2f}",
                   json.dumps(values), json.dumps({k: float(f"{g:.2g}") for k, g in found.items()}), flush=True)
         optimizer.zero_grad()
         loss.backward()

@@ -14,9 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ivif_core.losses import structure
+from ivif_core.losses.sources import Sources
 
-WARM, SURROUNDINGS = 0.2, 41
-"""Warm is what the infrared has this much over its mean in a window of so many pixels."""
+WARM, SURROUNDINGS = 0.2, 11
+"""Warm is what the infrared has this much over its mean in a window of so many cells."""
+WARM_MARGIN, FEWEST_WARM = 0.02, 12
+"""By how much warm things are to stand out more at the vivid end; cells that count as one whole warm thing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +31,15 @@ class FaithfulWeights:
         similarity: 1 − SSIM to the reference.
     """
 
-    level: float = 6.0
-    detail: float = 12.0
+    level: float = 10.0
+    detail: float = 24.0
     similarity: float = 1.0
     edges: float = 3.0
-    information: float = 0.6
-    differences: float = 0.5
+    information: float = 1.0
+    differences: float = 0.0
     overshoot: float = 30.0
     noise: float = 0.1
-    noise_gain: float = 1.0
+    noise_gain: float = 1.1
     glare: float = 0.03
     glare_share: float = 0.6
 
@@ -53,7 +56,7 @@ class VividWeights:
     """
 
     tone: float = 4.0
-    tones: float = 3.0
+    tones: float = 5.0
     similarity: float = 1.5
     pixels: float = 3.0
     gradients: float = 1.0
@@ -61,11 +64,13 @@ class VividWeights:
     edges: float = 0.6
     information: float = 0.2
     differences: float = 0.3
-    noise: float = 0.2
-    noise_gain: float = 1.3
-    glare: float = 0.03
-    glare_share: float = 0.8
-    warm: float = 12.0
+    noise: float = 0.1
+    noise_gain: float = 1.35
+    glare: float = 0.04
+    glare_share: float = 0.95
+    warm: float = 4.0
+    flicker: float = 1.0
+    flicker_gain: float = 1.25
 
 
 def map_distance(maps: Tensor, reference: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,18 +94,15 @@ def levels(maps: Tensor, cells: Tensor) -> Tensor:
     return maps[:, :1] + maps[:, 1:2] * cells[:, :1] + maps[:, 2:3] * cells[:, 2:3]
 
 
-def faithful_guards(
-    fused: Tensor, infrared: Tensor, visible: Tensor, reference: Tensor, weights: FaithfulWeights
-) -> dict[str, Tensor]:
+def faithful_guards(fused: Tensor, sources: Sources, reference: Tensor, weights: FaithfulWeights) -> dict[str, Tensor]:
     """Parts of the faithful end on pixels, unweighted, (B,) each. Images are B×1×H×W in [0, 1]."""
     return {
         "similarity": 1 - structure.similarity(fused, reference),
-        "edges": 1 - structure.edge_transfer(fused, infrared, visible),
-        "information": 1 - structure.visual_information(fused, infrared, visible) / 2,
-        "differences": 1 - structure.difference_correlation(fused, infrared, visible) / 2,
-        "overshoot": structure.overshoot(fused, infrared, visible),
-        "noise": structure.noise_excess(fused, infrared, visible, weights.noise_gain),
-        "glare": structure.glare_loss(fused, infrared, visible, weights.glare_share),
+        "edges": 1 - sources.edge_transfer(fused),
+        "information": 1 - sources.visual_information(fused) / 2,
+        "differences": 1 - structure.difference_correlation(fused, *sources.both) / 2,
+        "overshoot": structure.overshoot(fused, *sources.both),
+        "glare": sources.glare_loss(fused, weights.glare_share),
     }
 
 
@@ -116,26 +118,31 @@ def teacher_parts(fused: Tensor, teacher: Tensor) -> dict[str, Tensor]:
     }
 
 
-def vivid_guards(
-    fused: Tensor, faithful: Tensor, infrared: Tensor, visible: Tensor, weights: VividWeights
-) -> dict[str, Tensor]:
+def vivid_guards(fused: Tensor, sources: Sources, weights: VividWeights) -> dict[str, Tensor]:
     """Guards of the vivid end on pixels, unweighted, (B,) each."""
     return {
-        "edges": 1 - structure.edge_transfer(fused, infrared, visible),
-        "information": 1 - structure.visual_information(fused, infrared, visible) / 2,
-        "differences": 1 - structure.difference_correlation(fused, infrared, visible) / 2,
-        "noise": structure.noise_excess(fused, infrared, visible, weights.noise_gain),
-        "glare": structure.glare_loss(fused, infrared, visible, weights.glare_share),
-        "warm": warm_loss(fused, faithful.detach(), infrared),
+        "edges": 1 - sources.edge_transfer(fused),
+        "information": 1 - sources.visual_information(fused) / 2,
+        "differences": 1 - structure.difference_correlation(fused, *sources.both) / 2,
+        "glare": sources.glare_loss(fused, weights.glare_share),
     }
 
 
-def warm_loss(fused: Tensor, faithful: Tensor, infrared: Tensor) -> Tensor:
-    """Penalty: warm things that stand out less than at the faithful end, or than most of what the infrared shows, (B,)."""
-    contrast, before, seen = (image - structure.box_mean(image, SURROUNDINGS) for image in (fused, faithful, infrared))
+def warm_loss(level: Tensor, faithful: Tensor, infrared: Tensor) -> Tensor:
+    """Penalty: how much less warm things stand out of their surroundings than at the faithful end, (B,).
+
+    Args:
+        level, faithful, infrared: means of cells, B×1×h×w in [0, 1].
+    """
+    contrast, before, seen = (image - structure.box_mean(image, SURROUNDINGS) for image in (level, faithful, infrared))
     warm = (seen > WARM).float()
-    missing = (torch.maximum(before, 0.8 * seen) - contrast).relu()
-    return (warm * missing).mean((1, 2, 3))
+    missing = (before + WARM_MARGIN - contrast).relu()
+    return (warm * missing).sum((1, 2, 3)) / warm.sum((1, 2, 3)).clamp_min(FEWEST_WARM)
+
+
+def flicker_loss(maps: Tensor, gain: float) -> Tensor:
+    """Penalty: noise of both cameras, as large in either, comes out more than `gain` times as large, (B,)."""
+    return (torch.sqrt(maps[:, 1:].square().sum(1) + 1e-6).mean((1, 2)) - gain).relu()
 
 
 def tone_parts(level: Tensor, teacher: Tensor) -> dict[str, Tensor]:

@@ -70,6 +70,7 @@ class Maps(nn.Module):
         self.wide = nn.Sequential(*(ResidualLayer(wide_channels, dilation, replicate=True) for dilation in wide_dilations))
         self.from_wide = nn.Conv2d(wide_channels, channels, 1)
         self.body = nn.Sequential(*(ResidualLayer(channels, dilation) for dilation in dilations))
+        self.mix = nn.Conv2d(channels + 16, channels, 1)
         self.head = nn.Conv2d(channels, 2 * 4 * len(MAPS), 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -102,7 +103,9 @@ class Maps(nn.Module):
         wide = self.from_wide(self.wide(functional.relu(self.to_wide(shrunk))))
         wide = functional.interpolate(wide, scale_factor=float(SHRUNK), mode="bilinear", align_corners=False)
         features = functional.relu(features + wide[..., :height, :width])
-        faithful, change = self.head(self.body(features)).chunk(2, dim=1)
+        # Once more what is known of each cell, since what is learned about a block is to be decided cell by cell.
+        features = functional.relu(self.mix(torch.cat([self.body(features), known], dim=1)))
+        faithful, change = self.head(features).chunk(2, dim=1)
         return functional.pixel_shuffle(faithful, 2), functional.pixel_shuffle(change, 2)
 
 
@@ -119,7 +122,7 @@ class LearnedStudent(nn.Module):
     def __init__(
         self,
         channels: int = 32,
-        dilations: tuple[int, ...] = (1, 2, 4, 2, 1),
+        dilations: tuple[int, ...] = (1, 2, 4, 1),
         wide_channels: int = 32,
         wide_dilations: tuple[int, ...] = (1, 2, 4, 4, 2, 1),
     ) -> None:
