@@ -1,7 +1,7 @@
 """The student's figures in one go: nearness to the teacher, the field's measures and the guards, what a detector finds.
 
-`python -m training.judge_student CHECKPOINT.pt … --shared FOLDER`; names `average`, `first`, `untrained` and `two-scale-vivid`
-stand for what it is compared with.
+`python -m training.judge_student CHECKPOINT.pt … --shared FOLDER`; the names `average`, `first`, `untrained` and
+`two-scale-vivid` stand for what it is compared with.
 """
 
 from __future__ import annotations
@@ -50,9 +50,10 @@ def load(name: str) -> Fuse:
         return lambda i, v, vividness: first.infer(i, v, vividness).copy()
     if name == "untrained":
         return partial(run, Student().eval())
+    from training.teach_student import make_student
+
     content = torch.load(name, weights_only=True)
-    shape = [content["recipe"].get(key) for key in ("channels", "dilations", "wide_channels", "wide_dilations")]
-    student = LearnedStudent(*(tuple(value) if isinstance(value, list) else value for value in shape))
+    student = make_student(content["recipe"])
     student.load_state_dict(content["model"])
     return partial(run, student.eval())
 
@@ -84,7 +85,9 @@ def similarity(first: np.ndarray, second: np.ndarray) -> float:
     covariance = blur(a * b) - mean_a * mean_b
     c1, c2 = 2.55**2, 7.65**2
     return float(
-        ((2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1) * (2 * covariance + c2) / (var_a + var_b + c2)).mean()
+        (
+            (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1) * (2 * covariance + c2) / (var_a + var_b + c2)
+        ).mean()
     )
 
 
@@ -102,7 +105,7 @@ def figures(fuse: Fuse, pairs: Sequence[Pair], vividness: float) -> dict[str, fl
         fused = fuse(pair.infrared, pair.visible, vividness)
         rows.append([METRICS[name](fused, pair.infrared, pair.visible) for name in FIGURES])
         ratios.append(glare_ratios(fused, pair))
-    means = dict(zip(FIGURES, np.nanmean(rows, axis=0).tolist()))
+    means = dict(zip(FIGURES, np.nanmean(rows, axis=0).tolist(), strict=True))
     return means | {"glare": float(np.median(np.concatenate(ratios))) if np.concatenate(ratios).size else float("nan")}
 
 
@@ -168,7 +171,7 @@ class Detector:
         found = []
         for kind in CLASSES:
             where = scores[:, kind] >= least
-            found += [(kind, s, b) for s, b in zip(scores[where, kind], boxes[where])]
+            found += [(kind, s, b) for s, b in zip(scores[where, kind], boxes[where], strict=True)]
         return suppress(found)
 
 
@@ -239,7 +242,9 @@ def judge(name: str, shared: Path, cache: Path, *, full: bool = True, found: Fou
 
 def text(result: dict[str, object]) -> str:
     lines = [str(result["name"])]
-    lines.append("  near " + "  ".join(f"{k[5:9]} {v[0]:.3f}/{v[1]:.1f}" for k, v in result.items() if k.startswith("near/")))
+    lines.append(
+        "  near " + "  ".join(f"{k[5:9]} {v[0]:.3f}/{v[1]:.1f}" for k, v in result.items() if k.startswith("near/"))
+    )
     for key, values in result.items():
         if "@" in key and isinstance(values, dict):
             lines.append(f"  {key:10} " + " ".join(f"{n} {value:.4g}" for n, value in values.items()))

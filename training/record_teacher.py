@@ -3,8 +3,9 @@
 `python -m training.record_teacher TEACHER.onnx DATA OUTPUT [--views 6] [--seed 0]`
 
 TEACHER.onnx takes `infrared` and `visible` (N×1×H×W luminance in [0, 1]) and gives `fused`, of any size: whatever
-network a user has exported so. OUTPUT gets `infrared/`, `visible/` and `language_teacher/`, which `ivif distill` reads
-as further pairs. A teacher that looks at the whole frame treats a part of it otherwise, so every view is recorded whole.
+network a user has exported so. OUTPUT gets `infrared/`, `visible/` and `language_teacher/`, which `ivif distill`
+reads as further pairs. A teacher that looks at the whole frame treats a part of it otherwise, so every view is
+recorded whole.
 """
 
 from __future__ import annotations
@@ -54,7 +55,11 @@ def record(teacher: str | Path, data: str | Path, output: str | Path, views: int
                     continue
                 view = make_view(pair, (seed, index, number))
                 fused = network.infer(view.infrared, view.visible, 0.0)
-                for folder, image in (("infrared", view.infrared), ("visible", view.visible), ("language_teacher", fused)):
+                for folder, image in (
+                    ("infrared", view.infrared),
+                    ("visible", view.visible),
+                    ("language_teacher", fused),
+                ):
                     (output / folder).mkdir(parents=True, exist_ok=True)
                     write_image(output / folder / f"{name}.png", image)
     return views * len(training)

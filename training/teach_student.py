@@ -1,203 +1,246 @@
-"""Teach the learned student (experiments): `python -m training.teach_student RECIPE.yaml [key=value …]`."""
+"""Teach the student: near the faithful reference at vividness 0, near the teacher at 1.
+
+The teacher is a folder of its recorded outputs beside the pairs, or a checkpoint of `training.train_teacher`.
+"""
 
 from __future__ import annotations
 
-import json
+import math
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
+from lightning.fabric import Fabric
 from torch import Tensor
 from torch.nn import functional
 
+from ivif_core.data.batches import batches
 from ivif_core.data.degradation import Degradation, relight, worsen
-from ivif_core.data.pairs import FolderPairs, Pair, is_held_out
+from ivif_core.data.frames import Frames
+from ivif_core.data.pairs import FolderPairs, Pair, is_held_out, split
 from ivif_core.losses import teaching
 from ivif_core.losses.sources import Sources
 from ivif_core.losses.teaching import FaithfulWeights, VividWeights
-from ivif_core.networks.learned_student import LearnedStudent, apply
+from ivif_core.networks.learned_student import LearnedStudent, Statistics, apply
 from ivif_core.networks.student import Student
 from ivif_core.skeleton import CELL
-from training.recipe import load_recipe, to_dict
-from training.run import seed_all
-
-SEAM = 24
-"""Pixels at the right and lower border that are not learned from: a teacher with transposed convolutions has a seam there."""
+from training.pairs import open_pairs, teach
+from training.recipe import RunRecipe, load_recipe
+from training.record_teacher import make_view
+from training.run import CHECKPOINT, Run, load_checkpoint, start
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudentRecipe:
-    data: str
-    output: str
+class StudentRecipe(RunRecipe):
+    """Attributes:
+    teacher: checkpoint of a teacher, or folder of recorded outputs (relative to `data` where it lies there).
+    recorded: folder that `training.record_teacher` wrote, with further views; empty: none.
+    views: of each pair, further views that a teacher's checkpoint makes.
+    views_share: share of the batches that are such views.
+    crop, width: height and width of what the student sees of a frame, pixels.
+    window: height and width of the part of it in which pixels are looked at.
+    rate: peak of Adam's, see `rate_factor`.
+    channels, dilations, wide_channels, wide_dilations: of the student.
+    relit, worsened: share of the images in another light, and through a worse camera.
+    overflow: weight of what the network gives outside [0, 1].
+    shares_every: steps after which the teacher's share of the vivid end's gradient is logged.
+    """
+
+    teacher: str
+    recorded: str = ""
+    views: int = 0
+    views_share: float = 0.5
+    width: int = 448
+    window: tuple[int, ...] = (192, 256)
+    rate: float = 4e-3
     channels: int = 32
     dilations: tuple[int, ...] = (1, 2, 4, 1)
     wide_channels: int = 32
     wide_dilations: tuple[int, ...] = (1, 2, 4, 4, 2, 1)
-    teacher: str = "language_teacher"
-    recorded: str = ""
-    recorded_share: float = 0.5
-    seed: int = 0
-    steps: int = 2000
-    batch: int = 4
-    height: int = 288
-    width: int = 448
-    window_height: int = 192
-    window_width: int = 256
-    rate: float = 4e-3
     relit: float = 0.7
     worsened: float = 0.7
     overflow: float = 3.0
-    log_every: int = 100
-    pairs: int = 0
-    start: str = ""
+    shares_every: int = 50
     degradation: Degradation = field(default_factory=Degradation)
     faithful: FaithfulWeights = field(default_factory=FaithfulWeights)
     vivid: VividWeights = field(default_factory=VividWeights)
 
 
-class Frames:
-    """Random views of one size, whole frames where they are that large."""
-
-    def __init__(self, pairs: Sequence[Pair], size: tuple[int, int], seam: int) -> None:
-        import cv2
-
-        self.items = []
-        for pair in pairs:
-            images = [pair.infrared, pair.visible, pair.teacher]
-            images = [image[: image.shape[0] - seam, : image.shape[1] - seam] for image in images]
-            height, width = images[0].shape
-            scale = max(1.0, size[0] / height, size[1] / width)
-            if scale > 1:
-                new = (max(size[1], round(width * scale)), max(size[0], round(height * scale)))
-                images = [cv2.resize(image, new, interpolation=cv2.INTER_LINEAR) for image in images]
-            self.items.append(np.stack(images))
-        self.size = size
-
-    def draw(self, random: np.random.Generator) -> np.ndarray:
-        images = self.items[int(random.integers(len(self.items)))]
-        height, width = self.size
-        top, left = (int(random.integers(have - want + 1)) for have, want in zip(images.shape[1:], self.size))
-        view = images[:, top : top + height, left : left + width]
-        return view[:, :, ::-1] if random.random() < 0.5 else view
-
-
-def batch_of(frames: Frames, count: int, random: np.random.Generator) -> list[Tensor]:
-    images = np.stack([frames.draw(random) for _ in range(count)]).astype(np.float32) / 255
-    return list(torch.from_numpy(images).split(1, dim=1))
-
-
-def mixed(changed: tuple[Tensor, Tensor], before: tuple[Tensor, Tensor], share: float) -> tuple[Tensor, Tensor]:
-    chosen = torch.rand(len(before[0]), 1, 1, 1) < share
-    return tuple(torch.where(chosen, a, b) for a, b in zip(changed, before))
-
-
-def teach(recipe: StudentRecipe) -> Path:
-    torch.set_num_threads(1)
-    folder = Path(recipe.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    pairs = [p for p in FolderPairs(recipe.data, teacher=recipe.teacher) if not is_held_out(p.name, 0.1)]
-    if recipe.pairs:
-        pairs = pairs[: recipe.pairs]
-    size = (recipe.height, recipe.width)
-    clean = Frames(pairs, size, SEAM)
-    more = None
-    if recipe.recorded:
-        found = [p for p in FolderPairs(recipe.recorded, teacher="language_teacher")]
-        found = [p for p in found if not is_held_out(p.name.rpartition("~")[0], 0.1)]
-        more = Frames(found, size, SEAM)
-        print(len(found), "recorded views", flush=True)
-    seed_all(recipe.seed)
-    rules = Student().eval()
-    student = LearnedStudent(recipe.channels, recipe.dilations, recipe.wide_channels, recipe.wide_dilations)
-    if recipe.start:
-        student.load_state_dict(torch.load(recipe.start, weights_only=True)["model"])
-    print(sum(p.numel() for p in student.parameters()), "parameters,", len(pairs), "pairs", flush=True)
+def distill_student(recipe: StudentRecipe) -> Path:
+    """Train by the recipe; returns the checkpoint's path."""
+    fabric = start(recipe)
+    frames = open_frames(recipe, fabric)
+    rules = fabric.to_device(Student())  # untrained it corrects nothing: the reference of the faithful end
+    student = make_student(vars(recipe))
     optimizer = torch.optim.Adam(student.parameters(), recipe.rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=recipe.steps, pct_start=0.1)
-    random = np.random.default_rng(recipe.seed)
-    began, sums = time.time(), {}
-    for step in range(recipe.steps):
-        recorded = int(random.binomial(recipe.batch, recipe.recorded_share)) if more else 0
-        parts_of = []
-        if recipe.batch - recorded:
-            infrared, visible, teacher = batch_of(clean, recipe.batch - recorded, random)
-            lit = relight(infrared, visible, recipe.degradation)
-            parts_of.append((*mixed(lit, (infrared, visible), recipe.relit), teacher))
-        if recorded:
-            parts_of.append(tuple(batch_of(more, recorded, random)))
-        infrared, visible, teacher = (torch.cat(images) for images in zip(*parts_of))
-        seen = mixed(worsen(infrared, visible, recipe.degradation), (infrared, visible), recipe.worsened)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(rate_factor, recipe.steps))
+    student, optimizer = fabric.setup(student, optimizer)
+    student.mark_forward_method("both_maps")
 
-        base, change = student.maps.both(student.statistics(*seen))
-        scene_cells = student.statistics(infrared, visible)
-        cells = student.statistics(*seen)
-        with torch.no_grad():
-            reference = rules.maps(scene_cells, torch.zeros(1))
-        level, detail = teaching.map_distance(base, reference[..., 1:-1, 1:-1], scene_cells)
-        vivid = base + change
-        levels_1 = teaching.levels(vivid, cells).clamp(0, 1)
-        tone = teaching.tone_parts(levels_1, functional.avg_pool2d(teacher, CELL))
-
-        # A window on the grid of cells, with a halo of one cell.
-        top = CELL * int(random.integers((recipe.height - recipe.window_height) // CELL + 1))
-        left = CELL * int(random.integers((recipe.width - recipe.window_width) // CELL + 1))
-        here = (..., slice(top, top + recipe.window_height), slice(left, left + recipe.window_width))
-        cells_here = (
-            ...,
-            slice(top // CELL, (top + recipe.window_height) // CELL + 2),
-            slice(left // CELL, (left + recipe.window_width) // CELL + 2),
+    run = Run(recipe, fabric, "student", {"model": student, "optimizer": optimizer, "schedule": schedule})
+    rank, processes = fabric.global_rank, fabric.world_size
+    left = range(run.step, recipe.steps)
+    data = batches(frames, recipe.batch, recipe.seed, left, rank=rank, processes=processes, workers=recipe.workers)
+    for _ in run.steps():
+        batch = fabric.to_device(next(data))
+        # Self-learning: the student sees the scene, in another light, through worse cameras, and answers for the scene.
+        scene = batch["infrared"], batch["visible"]
+        lit = relight(*scene, recipe.degradation)
+        scene = exchanged(
+            scene, lit, batch["relight"] & (torch.rand(len(batch["relight"])) < recipe.relit).to(fabric.device)
         )
-
-        def window(maps: Tensor) -> tuple[Tensor, Tensor]:
-            edged = functional.pad(maps, (1,) * 4, mode="replicate")[cells_here]
-            raw = apply(edged, seen[0][here], seen[1][here], CELL)
-            return raw.clamp(0, 1), (raw - raw.clamp(0, 1)).abs().mean()
-
-        faithful, cut0 = window(base)
-        fused, cut1 = window(vivid)
-        i, v, t = infrared[here], visible[here], teacher[here]
-        sources, cameras = Sources(i, v), Sources(seen[0][here], seen[1][here])
-        with torch.no_grad():
-            goal = apply(reference[cells_here], i, v, CELL).clamp(0, 1)
-        at_0 = {"level": level, "detail": detail}
-        at_0 |= teaching.faithful_guards(faithful, sources, goal, recipe.faithful)
-        at_0["noise"] = cameras.noise_excess(faithful, recipe.faithful.noise_gain)
-        of_teacher = tone | teaching.teacher_parts(fused, t)
-        guards = teaching.vivid_guards(fused, sources, recipe.vivid)
-        guards["noise"] = cameras.noise_excess(fused, recipe.vivid.noise_gain)
-        guards["warm"] = teaching.warm_loss(levels_1, teaching.levels(base, cells).clamp(0, 1).detach(), scene_cells[:, :1])
-        guards["flicker"] = teaching.flicker_loss(vivid, recipe.vivid.flicker_gain)
-        loss_0 = teaching.weighted(at_0, recipe.faithful)
-        loss_t = teaching.weighted(of_teacher, recipe.vivid)
-        loss_g = teaching.weighted(guards, recipe.vivid)
-        loss = loss_0 + loss_t + loss_g + recipe.overflow * (cut0 + cut1)
-        if step % recipe.log_every == 0 or step == recipe.steps - 1:
-
-            def norm(value: Tensor) -> float:
-                grads = torch.autograd.grad(value, vivid, retain_graph=True, allow_unused=True)
-                return float(sum(g.norm() for g in grads if g is not None))
-
-            found = {f"v/{k}": norm(getattr(recipe.vivid, k) * p.mean()) for k, p in (of_teacher | guards).items()}
-            share = sum(found[f"v/{k}"] for k in of_teacher) / max(1e-12, sum(found.values()))
-            values = {f"0/{k}": round(float(p.detach().mean()), 4) for k, p in at_0.items()}
-            values |= {f"t/{k}": round(float(p.detach().mean()), 4) for k, p in of_teacher.items()}
-            values |= {f"g/{k}": round(float(p.detach().mean()), 4) for k, p in guards.items()}
-            print(step, f"{time.time() - began:.0f}s", f"loss {float(loss.detach()):.3f} teacher's share {share:.2f}",
-                  json.dumps(values), json.dumps({k: float(f"{g:.2g}") for k, g in found.items()}), flush=True)
+        worse = worsen(*scene, recipe.degradation)
+        seen = exchanged(scene, worse, (torch.rand(len(scene[0])) < recipe.worsened).to(fabric.device))
+        faithful_maps, vivid_maps = student.both_maps(*seen)
+        loss, parts = losses(recipe, faithful_maps, vivid_maps, seen, scene, batch["teacher"], rules)
+        if run.step % recipe.shares_every == 0:
+            run.scalar("train/teacher's share of the vivid gradient", teachers_share(parts, vivid_maps, recipe.vivid))
+        run.record(loss, {f"{end}/{name}": part for end, found in parts.items() for name, part in found.items()})
         optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+        fabric.backward(loss)
+        fabric.clip_gradients(student, optimizer, max_norm=1.0)
         optimizer.step()
         schedule.step()
-        if (step + 1) % 500 == 0 or step + 1 == recipe.steps:
-            minutes = (time.time() - began) / 60
-            torch.save({"model": student.state_dict(), "recipe": to_dict(recipe), "step": step + 1, "minutes": minutes}, folder / "last.pt")
-    return folder / "last.pt"
+    return Path(recipe.output) / CHECKPOINT
+
+
+def rate_factor(steps: int, step: int) -> float:
+    """Of the peak rate: linear over the first tenth, then half a cosine down to zero."""
+    up = steps / 10
+    return (step + 1) / up if step + 1 < up else 0.5 * (1 + math.cos(math.pi * (step - up) / max(steps - up, 1)))
+
+
+def losses(
+    recipe: StudentRecipe,
+    faithful_maps: Tensor,
+    vivid_maps: Tensor,
+    seen: tuple[Tensor, Tensor],
+    scene: tuple[Tensor, Tensor],
+    teacher: Tensor,
+    rules: Student,
+) -> tuple[Tensor, dict[str, dict[str, Tensor]]]:
+    """The loss, and its parts, not weighted, of `faithful`, `teacher`, `guards` and `overflow`.
+
+    Args:
+        faithful_maps, vivid_maps: N×3×h×w, what the student makes of `seen`.
+        seen, scene: infrared and visible, as the student and as the teachers see them.
+    """
+    of_cells = Statistics().to(teacher)
+    cells, scene_cells = (torch.cat([of_cells(image) for image in images], dim=1) for images in (seen, scene))
+    with torch.no_grad():
+        reference = rules.maps(scene_cells, torch.zeros(1).to(cells))
+    level, detail = teaching.map_distance(faithful_maps, reference[..., 1:-1, 1:-1], scene_cells)
+    levels_0, levels_1 = (teaching.levels(maps, cells).clamp(0, 1) for maps in (faithful_maps, vivid_maps))
+    tone = teaching.tone_parts(levels_1, functional.avg_pool2d(teacher, CELL))
+
+    pixels, around = window(recipe.window, teacher.shape[2:])
+    infrared, visible, goal = scene[0][pixels], scene[1][pixels], teacher[pixels]
+    here = seen[0][pixels], seen[1][pixels]
+    raw = [apply(edged(maps)[around], *here, CELL) for maps in (faithful_maps, vivid_maps)]
+    faithful, vivid = (image.clamp(0, 1) for image in raw)
+    by_rules = apply(reference[around], infrared, visible, CELL).clamp(0, 1)
+    sources, cameras = Sources(infrared, visible), Sources(*here)
+    parts = {
+        "faithful": {
+            "level": level,
+            "detail": detail,
+            **teaching.faithful_guards(faithful, sources, by_rules, recipe.faithful),
+            "noise": cameras.noise_excess(faithful, recipe.faithful.noise_gain),
+        },
+        "teacher": {**tone, **teaching.teacher_parts(vivid, goal)},
+        "guards": {
+            **teaching.vivid_guards(vivid, sources, recipe.vivid),
+            "noise": cameras.noise_excess(vivid, recipe.vivid.noise_gain),
+            "warm": teaching.warm_loss(levels_1, levels_0.detach(), scene_cells[:, :1]),
+            "flicker": teaching.flicker_loss(vivid_maps, recipe.vivid.flicker_gain),
+        },
+        "overflow": {"both": torch.stack([(one - one.clamp(0, 1)).abs().mean() for one in raw]).sum()},
+    }
+    parts = {end: {name: part.mean() for name, part in found.items()} for end, found in parts.items()}
+    loss = teaching.weighted(parts["faithful"], recipe.faithful) + recipe.overflow * parts["overflow"]["both"]
+    loss = loss + sum(teaching.weighted(parts[end], recipe.vivid) for end in ("teacher", "guards"))
+    return loss, parts
+
+
+def teachers_share(parts: dict[str, dict[str, Tensor]], maps: Tensor, weights: VividWeights) -> float:
+    """Of the vivid end's gradient on its maps, the sum of the terms' norms: the share of the teacher's terms, 0 … 1."""
+    norms = {"teacher": 0.0, "guards": 0.0}
+    for end in norms:
+        for name, part in parts[end].items():
+            if part.requires_grad:
+                (gradient,) = torch.autograd.grad(getattr(weights, name) * part, maps, retain_graph=True)
+                norms[end] += float(gradient.norm())
+    return norms["teacher"] / max(sum(norms.values()), 1e-12)
+
+
+def open_frames(recipe: StudentRecipe, fabric: Fabric) -> Frames:
+    """The training pairs, and further views of them that the teacher has seen.
+
+    Raises:
+        InputError, ModelError: as `open_pairs` and `FolderPairs`.
+    """
+    pairs, _ = split(open_pairs(recipe, fabric, recipe.teacher), recipe.validation_share)
+    views: list[Pair] = []
+    if recipe.recorded:
+        share = recipe.validation_share
+        views = [pair for pair in FolderPairs(recipe.recorded, teacher=VIEWS_TEACHER) if not of_held_out(pair, share)]
+    elif recipe.views:
+        keys = [(recipe.seed, index, view) for index in range(len(pairs)) for view in range(recipe.views)]
+        views = teach([make_view(pairs[key[1]], key) for key in keys], recipe.teacher, fabric)
+    return Frames(pairs, (recipe.crop, recipe.width), views, recipe.views_share)
+
+
+VIEWS_TEACHER = "language_teacher"
+
+
+def of_held_out(view: Pair, share: float) -> bool:
+    """Whether a recorded view is of a pair that is held out: it has the pair's name before a '~'."""
+    return is_held_out(view.name.rpartition("~")[0], share)
+
+
+def window(size: Sequence[int], frame: Sequence[int]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """A random window on the grid of cells; as an index of frames, and of maps with a halo of one cell."""
+    size = [min(want, have) // CELL * CELL for want, have in zip(size, frame, strict=True)]
+    first = [int(torch.randint((have - want) // CELL + 1, ())) for want, have in zip(size, frame, strict=True)]
+    pixels = (..., *(slice(CELL * start, CELL * start + want) for start, want in zip(first, size, strict=True)))
+    return pixels, (..., *(slice(start, start + want // CELL + 2) for start, want in zip(first, size, strict=True)))
+
+
+def edged(maps: Tensor) -> Tensor:
+    return functional.pad(maps, (1,) * 4, mode="replicate")
+
+
+def exchanged(before: Sequence[Tensor], after: Sequence[Tensor], where: Tensor) -> tuple[Tensor, ...]:
+    """`after` for the images of the batch that are chosen, else `before`."""
+    return tuple(torch.where(where.view(-1, 1, 1, 1), new, old) for new, old in zip(after, before, strict=True))
+
+
+def make_student(recipe: dict[str, Any]) -> LearnedStudent:
+    """The untrained student of a recipe's values."""
+    keys = ("channels", "dilations", "wide_channels", "wide_dilations")
+    return LearnedStudent(*(tuple(value) if isinstance(value := recipe[key], list) else value for key in keys))
+
+
+def load_student(checkpoint: str | Path) -> LearnedStudent:
+    """The trained student of a checkpoint, in eval mode.
+
+    Raises:
+        ModelError: no checkpoint of a student.
+    """
+    content = load_checkpoint(checkpoint, "student")
+    student = make_student(content["recipe"])
+    student.load_state_dict(content["model"])
+    return student.eval()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`python -m training.teach_student RECIPE.yaml [key=value …]`"""
+    print(distill_student(load_recipe(StudentRecipe, arguments[0], arguments[1:])))
 
 
 if __name__ == "__main__":
-    teach(load_recipe(StudentRecipe, sys.argv[1], sys.argv[2:]))
+    main(sys.argv[1:])

@@ -1,7 +1,7 @@
 """What the student is taught: near a faithful rule at vividness 0, near the language-driven teacher at 1, with guards.
 
-Teachers are the aim at both ends. The measures of `ivif_core.losses.structure` are guards: they keep out what a teacher
-has of faults (amplified noise, edges and people that get lost), and are zero or small where there is nothing to keep out.
+Teachers are the aim at both ends. The measures of `ivif_core.losses.structure` are guards: they keep out what a
+teacher has of faults (amplified noise, edges and people that get lost).
 Terms on *cells* are of whole frames and cost next to nothing, since maps are small; terms on *pixels* are of a window.
 """
 

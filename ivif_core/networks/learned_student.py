@@ -4,10 +4,10 @@ At full resolution there are two multiplications and two additions a pixel:
 
     fused = offset + infrared_gain · infrared + visible_gain · visible
 
-The three maps are a local affine model (guided filter: He et al., TPAMI 2013; bilateral learning: Gharbi et al., SIGGRAPH
-2017) of one number a cell. All of it is learned, without a rule: a network at 1/2 of the cells' resolution with a branch
-at 1/8 of it reads means and activities of the cells. Gains are signed, so that a teacher may turn polarity or hide a
-source. Nothing is computed over the whole frame.
+The three maps are a local affine model (guided filter: He et al., TPAMI 2013; bilateral learning: Gharbi et al.,
+SIGGRAPH 2017) of one number a cell. All of it is learned, without a rule: a network at 1/2 of the cells' resolution
+with a branch at 1/8 of it reads means and activities of the cells. Gains are signed, so that a teacher may turn
+polarity or hide a source. Nothing is computed over the whole frame.
 """
 
 from __future__ import annotations
@@ -16,21 +16,51 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ivif_core.skeleton import CELL, MAPS, SAMPLES
+from ivif_core.skeleton import BLOCK, CELL, MAPS, SAMPLES
 
 STRIDE = 32
-"""Crops at offsets that are multiples of it, times the reduction, are fused alike: the branch sees cells of this side."""
+"""Crops at offsets that are multiples of it, times the reduction, are fused alike: the branch sees cells of it."""
 
-SHRUNK = STRIDE // (2 * CELL)
+SHRUNK = STRIDE // BLOCK
 """Of the branch, against the body: side of what is averaged."""
 
 
-def statistics(image: Tensor) -> Tensor:
-    """As `ivif_core.skeleton.statistics`: N×1×H×W, multiples of 8, in [0, 1] -> N×2×H/4×W/4: mean, activity."""
-    mean = functional.avg_pool2d(image, CELL)
-    samples = [image[..., row::CELL, column::CELL] for row, column in SAMPLES]
-    activity = torch.stack([(sample - mean).abs() for sample in samples]).mean(0)
-    return torch.cat([mean, activity], dim=1)
+def statistics_kernels() -> Tensor:
+    """Weights that take a block of 8×8 pixels to the means of its cells and how samples differ from them.
+
+    Returns:
+        (20, 1, 8, 8): four means, then four differences of each sample; cells row by row.
+    """
+    cells = BLOCK // CELL
+    kernels = torch.zeros(1 + len(SAMPLES), cells, cells, BLOCK, BLOCK)
+    for row in range(cells):
+        for column in range(cells):
+            own = kernels[:, row, column, row * CELL : (row + 1) * CELL, column * CELL : (column + 1) * CELL]
+            own[:] = -1 / CELL**2
+            own[0] = 1 / CELL**2
+            for index, (down, right) in enumerate(SAMPLES, start=1):
+                own[index, down, right] += 1.0
+    return kernels.reshape(-1, 1, BLOCK, BLOCK)
+
+
+class Statistics(nn.Module):
+    """An image -> what `ivif_core.skeleton.statistics` gives of it, reduced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("kernels", statistics_kernels(), persistent=False)
+
+    def forward(self, image: Tensor, reduction: int = 1) -> Tensor:
+        """N×1×H×W in [0, 1] -> N×2×h×w: mean and activity of each cell of 4 pixels of the reduced image."""
+        # Enough for any size: the strided convolution leaves out what does not fill a block. Amounts that depended on
+        # the size would be shape arithmetic in the exported graph.
+        edges = (0, BLOCK * reduction - 1, 0, BLOCK * reduction - 1)
+        image = functional.pad(image, edges, mode="replicate")
+        if reduction > 1:
+            image = functional.avg_pool2d(image, reduction)
+        cells = functional.pixel_shuffle(functional.conv2d(image, self.kernels, stride=BLOCK), BLOCK // CELL)
+        mean, differences = cells.split([1, len(SAMPLES)], dim=1)
+        return torch.cat([mean, differences.abs().mean(1, keepdim=True)], dim=1)
 
 
 class ResidualLayer(nn.Module):
@@ -67,7 +97,9 @@ class Maps(nn.Module):
         self.reach = sum(dilations), sum(wide_dilations)
         self.stem = nn.Conv2d(16, channels, 1)
         self.to_wide = nn.Conv2d(channels, wide_channels, 1)
-        self.wide = nn.Sequential(*(ResidualLayer(wide_channels, dilation, replicate=True) for dilation in wide_dilations))
+        self.wide = nn.Sequential(
+            *(ResidualLayer(wide_channels, dilation, replicate=True) for dilation in wide_dilations)
+        )
         self.from_wide = nn.Conv2d(wide_channels, channels, 1)
         self.body = nn.Sequential(*(ResidualLayer(channels, dilation) for dilation in dilations))
         self.mix = nn.Conv2d(channels + 16, channels, 1)
@@ -128,12 +160,13 @@ class LearnedStudent(nn.Module):
     ) -> None:
         super().__init__()
         self.maps = Maps(channels, dilations, wide_channels, wide_dilations)
+        self.of_cells = Statistics()
 
     @property
     def receptive_field(self) -> int:
         """Side, in pixels of the reduced image, of the square of input that one output pixel can depend on."""
         near, far = self.maps.reach
-        return 2 * (2 * CELL * (near + 1) + STRIDE * (far + 2))
+        return 2 * (BLOCK * (near + 1) + STRIDE * (far + 2))
 
     def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor, reduction: int = 1) -> Tensor:
         """
@@ -152,15 +185,14 @@ class LearnedStudent(nn.Module):
         maps = self.maps(self.statistics(infrared, visible, reduction), vividness)
         return apply(maps, infrared, visible, CELL * reduction)
 
+    def both_maps(self, infrared: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """The maps at vividness 0 and at 1, N×3×h×w each, without halo: what the losses see."""
+        faithful, change = self.maps.both(self.statistics(infrared, visible))
+        return faithful, faithful + change
+
     def statistics(self, infrared: Tensor, visible: Tensor, reduction: int = 1) -> Tensor:
         """What `Maps` takes, of both sources."""
-        side = 2 * CELL * reduction
-        height, width = infrared.shape[2:]
-        edges = (0, -width % side, 0, -height % side)
-        sources = [functional.pad(image, edges, mode="replicate") for image in (infrared, visible)]
-        if reduction > 1:
-            sources = [functional.avg_pool2d(image, reduction) for image in sources]
-        return torch.cat([statistics(image) for image in sources], dim=1)
+        return torch.cat([self.of_cells(image, reduction) for image in (infrared, visible)], dim=1)
 
 
 def apply(maps: Tensor, infrared: Tensor, visible: Tensor, cell: int) -> Tensor:
