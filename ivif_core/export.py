@@ -43,6 +43,7 @@ def export_student(student: Student, folder: str | Path, *, recipe: str, name: s
     folder.mkdir(parents=True, exist_ok=True)
     metadata = {
         "ivif.version": __version__,
+        "ivif.scene_scale": "1",
         "ivif.stride": str(student.stride),
         "ivif.receptive_field": str(student.receptive_field),
         "ivif.recipe_sha256": hashlib.sha256(recipe.encode()).hexdigest(),

@@ -25,16 +25,12 @@ from ivif_core.metrics import METRICS
 from ivif_core.models import resolve_model
 from ivif_core.networks.learned_student import LearnedStudent
 from ivif_core.networks.student import Student
+from ivif_core.skeleton import reduction_of
 from training.evaluate_student import glare_ratios, two_scale_vivid
 
 FIGURES = ("EN", "SD", "SF", "AG", "MI", "SCD", "VIF", "Qabf", "noise_gain", "overshoot")
 CLASSES = (0, 1, 2, 3, 5, 7)
 Fuse = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
-
-
-def reduction_of(width: int) -> int:
-    """By how much the network sees a frame of that width smaller."""
-    return 1 if width <= 800 else 2 if width <= 2100 else 4
 
 
 def load(name: str) -> Fuse:
@@ -61,7 +57,7 @@ def load(name: str) -> Fuse:
 @torch.no_grad()
 def run(student: torch.nn.Module, infrared: np.ndarray, visible: np.ndarray, vividness: float) -> np.ndarray:
     sources = [torch.from_numpy(image)[None, None] / 255 for image in (infrared, visible)]
-    more = (reduction_of(infrared.shape[1]),) if isinstance(student, LearnedStudent) else ()
+    more = (reduction_of(infrared.shape),) if isinstance(student, LearnedStudent) else ()
     return (student(*sources, torch.tensor([vividness]), *more)[0, 0] * 255).round().to(torch.uint8).numpy()
 
 
@@ -110,7 +106,7 @@ def figures(fuse: Fuse, pairs: Sequence[Pair], vividness: float) -> dict[str, fl
 
 
 def warm_contrast(image: np.ndarray, infrared: np.ndarray) -> float:
-    """How far warm things (51 levels over their surroundings of 41 pixels) stand out of them; NaN where there is none."""
+    """How far warm things (51 levels over their surroundings of 41 pixels) stand out; NaN where there is none."""
     seen = infrared.astype(np.float32) - cv2.blur(infrared.astype(np.float32), (41, 41))
     warm = seen > 51
     if warm.sum() < 50:

@@ -134,6 +134,7 @@ def losses(
     with torch.no_grad():
         reference = rules.maps(scene_cells, torch.zeros(1).to(cells))
     level, detail = teaching.map_distance(faithful_maps, reference[..., 1:-1, 1:-1], scene_cells)
+    hot = scene_cells[:, :1]
     levels_0, levels_1 = (teaching.levels(maps, cells).clamp(0, 1) for maps in (faithful_maps, vivid_maps))
     tone = teaching.tone_parts(levels_1, functional.avg_pool2d(teacher, CELL))
 
@@ -150,12 +151,13 @@ def losses(
             "detail": detail,
             **teaching.faithful_guards(faithful, sources, by_rules, recipe.faithful),
             "noise": cameras.noise_excess(faithful, recipe.faithful.noise_gain),
+            "warm": teaching.warm_loss(levels_0, recipe.faithful.warm_share * hot, hot),
         },
         "teacher": {**tone, **teaching.teacher_parts(vivid, goal)},
         "guards": {
             **teaching.vivid_guards(vivid, sources, recipe.vivid),
             "noise": cameras.noise_excess(vivid, recipe.vivid.noise_gain),
-            "warm": teaching.warm_loss(levels_1, levels_0.detach(), scene_cells[:, :1]),
+            "warm": teaching.warm_loss(levels_1, levels_0.detach(), hot, recipe.vivid.warm_margin),
             "flicker": teaching.flicker_loss(vivid_maps, recipe.vivid.flicker_gain),
         },
         "overflow": {"both": torch.stack([(one - one.clamp(0, 1)).abs().mean() for one in raw]).sum()},

@@ -16,7 +16,7 @@ import numpy as np
 from ivif_core.backends.engine_options import EngineOptions
 from ivif_core.errors import InputError, IvifError, ModelError
 from ivif_core.models import maps_form, read_metadata
-from ivif_core.skeleton import Skeleton, statistics
+from ivif_core.skeleton import Skeleton, reduction_of, statistics
 
 MINIMUM_SIDE = 32
 
@@ -183,7 +183,8 @@ class Backend(ABC):
         self._check(infrared, visible, vividness)
         signature = self.signature
         if signature.maps:
-            feeds = {"statistics": np.concatenate([statistics(infrared), statistics(visible)])[None]}
+            reduction = self._reduction(visible)
+            feeds = {"statistics": np.concatenate([statistics(image, reduction) for image in (infrared, visible)])[None]}
         else:
             feeds = {
                 "infrared": infrared[None, None],
@@ -201,12 +202,16 @@ class Backend(ABC):
         """The fused 8-bit image, of what the model gives for these sources."""
         if self.signature.maps:
             if self._skeleton is None or self._skeleton.shape != visible.shape:
-                self._skeleton = Skeleton(visible.shape)
+                self._skeleton = Skeleton(visible.shape, self._reduction(visible))
             return self._skeleton.apply(infrared, visible, output[0])
         image = output[0]
         if not self.signature.uint8:
             image = np.clip(np.rint(image * np.float32(255)), 0, 255).astype(np.uint8)
         return image if self.signature.colour else image[0]
+
+    def _reduction(self, visible: np.ndarray) -> int:
+        """By how much the model sees the frame smaller; models of the first release see it as it is."""
+        return reduction_of(visible.shape) if self.metadata.get("ivif.scene_scale") == "1" else 1
 
     def _check(self, infrared: np.ndarray, visible: np.ndarray, vividness: float) -> None:
         for name, image, ndim in (("infrared", infrared, 2), ("visible", visible, 3 if self.signature.colour else 2)):

@@ -18,8 +18,8 @@ from ivif_core.losses.sources import Sources
 
 WARM, SURROUNDINGS = 0.2, 11
 """Warm is what the infrared has this much over its mean in a window of so many cells."""
-WARM_MARGIN, FEWEST_WARM = 0.02, 12
-"""By how much warm things are to stand out more at the vivid end; cells that count as one whole warm thing."""
+FEWEST_WARM = 12
+"""Cells that count as one whole warm thing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,19 +29,22 @@ class FaithfulWeights:
     Attributes:
         level, detail: nearness of the maps to the reference's, see `map_distance`.
         similarity: 1 − SSIM to the reference.
+        warm: warm things stand out by at least `warm_share` of what they do in the infrared.
     """
 
-    level: float = 10.0
-    detail: float = 24.0
-    similarity: float = 1.0
+    level: float = 20.0
+    detail: float = 48.0
+    similarity: float = 2.0
     edges: float = 3.0
     information: float = 1.0
-    differences: float = 0.0
+    differences: float = 0.4
     overshoot: float = 30.0
-    noise: float = 0.1
+    noise: float = 0.05
     noise_gain: float = 1.1
-    glare: float = 0.03
-    glare_share: float = 0.6
+    glare: float = 0.02
+    glare_share: float = 0.7
+    warm: float = 2.0
+    warm_share: float = 0.85
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,23 +56,26 @@ class VividWeights:
         tones: the same of sorted values: the teacher's histogram.
         similarity, pixels, gradients: 1 − SSIM, mean differences of pixels and of their gradients.
         deviation: mean difference of local deviations.
+        warm: warm things stand out by at least as much as at the faithful end, and `warm_margin`.
+        flicker: noise of both cameras comes out at most `flicker_gain` times as large.
     """
 
     tone: float = 4.0
-    tones: float = 5.0
-    similarity: float = 1.5
+    tones: float = 8.0
+    similarity: float = 2.5
     pixels: float = 3.0
     gradients: float = 1.0
     deviation: float = 3.0
     edges: float = 0.6
-    information: float = 0.2
+    information: float = 0.6
     differences: float = 0.3
-    noise: float = 0.1
-    noise_gain: float = 1.35
-    glare: float = 0.04
-    glare_share: float = 0.95
-    warm: float = 4.0
-    flicker: float = 1.0
+    noise: float = 0.05
+    noise_gain: float = 1.4
+    glare: float = 0.015
+    glare_share: float = 0.85
+    warm: float = 6.0
+    warm_margin: float = 0.03
+    flicker: float = 3.0
     flicker_gain: float = 1.25
 
 
@@ -128,16 +134,17 @@ def vivid_guards(fused: Tensor, sources: Sources, weights: VividWeights) -> dict
     }
 
 
-def warm_loss(level: Tensor, faithful: Tensor, infrared: Tensor) -> Tensor:
-    """Penalty: how much less warm things stand out of their surroundings than at the faithful end, (B,).
+def warm_loss(level: Tensor, wanted: Tensor, infrared: Tensor, margin: float = 0.0) -> Tensor:
+    """Penalty: how much less the warm things of an image stand out of their surroundings than is wanted, (B,).
 
     Args:
-        level, faithful, infrared: means of cells, B×1×h×w in [0, 1].
+        level, infrared: means of cells, B×1×h×w in [0, 1].
+        wanted: the same of an image in which they stand out as they should.
+        margin: by how much more than that.
     """
-    contrast, before, seen = (image - structure.box_mean(image, SURROUNDINGS) for image in (level, faithful, infrared))
+    seen, contrast, goal = (image - structure.box_mean(image, SURROUNDINGS) for image in (infrared, level, wanted))
     warm = (seen > WARM).float()
-    missing = (before + WARM_MARGIN - contrast).relu()
-    return (warm * missing).sum((1, 2, 3)) / warm.sum((1, 2, 3)).clamp_min(FEWEST_WARM)
+    return ((warm * (goal + margin - contrast)).sum((1, 2, 3)) / warm.sum((1, 2, 3)).clamp_min(FEWEST_WARM)).relu()
 
 
 def flicker_loss(maps: Tensor, gain: float) -> Tensor:

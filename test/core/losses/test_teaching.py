@@ -55,25 +55,22 @@ def warm_scene() -> tuple[torch.Tensor, torch.Tensor]:
     return infrared, infrared > 0.5
 
 
-def test_warm_things_that_stand_out_as_much_and_a_margin_cost_nothing() -> None:
+def test_warm_things_that_stand_out_as_much_cost_nothing() -> None:
     infrared, where = warm_scene()
-    faithful = 0.3 + 0.3 * where.float()
-    assert teaching.warm_loss(0.1 + 0.5 * where.float(), faithful, infrared) == 0
-    assert teaching.warm_loss(faithful, faithful, infrared) == pytest.approx(
-        teaching.WARM_MARGIN * 9 / teaching.FEWEST_WARM, rel=1e-4
-    )
-
-
-def test_hidden_warm_things_cost_what_they_lack() -> None:
-    infrared, where = warm_scene()
-    faithful = 0.3 + 0.3 * where.float()
-    hidden = torch.full_like(infrared, 0.3)
+    wanted = 0.3 + 0.3 * where.float()
     around = 9 / teaching.SURROUNDINGS**2  # their own share of their surroundings
-    lacks = 0.3 * (1 - around) + teaching.WARM_MARGIN
-    found = teaching.warm_loss(hidden, faithful, infrared)
-    assert float(found) == pytest.approx(lacks * 9 / teaching.FEWEST_WARM, rel=1e-3)
-    darker = teaching.warm_loss(0.6 - 0.3 * where.float(), faithful, infrared)
-    assert darker > found
+    assert teaching.warm_loss(0.1 + 0.4 * where.float(), wanted, infrared, 0.05) == 0
+    found = teaching.warm_loss(wanted + 0.2, wanted, infrared, 0.05)
+    assert float(found) == pytest.approx(0.05 * 9 / teaching.FEWEST_WARM, rel=1e-3)
+    lacking = teaching.warm_loss(0.1 + 0.2 * where.float(), wanted, infrared)
+    assert float(lacking) == pytest.approx(0.1 * (1 - around) * 9 / teaching.FEWEST_WARM, rel=1e-3)
+
+
+def test_hidden_warm_things_cost_and_dark_ones_cost_more() -> None:
+    infrared, where = warm_scene()
+    wanted = 0.3 + 0.3 * where.float()
+    hidden = teaching.warm_loss(torch.full_like(infrared, 0.3), wanted, infrared)
+    assert 0 < hidden < teaching.warm_loss(0.6 - 0.3 * where.float(), wanted, infrared)
 
 
 def test_where_nothing_is_warm_nothing_is_asked() -> None:

@@ -43,15 +43,25 @@ def test_the_statistics_are_those_that_opencv_gives() -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("size", [(64, 96), (67, 101), (32, 33)])
-def test_opencv_applies_the_maps_alike(student: LearnedStudent, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("reduction", [1, 2, 4])
+@pytest.mark.parametrize("size", [(64, 96), (67, 101), (150, 33)])
+def test_opencv_applies_the_maps_alike(student: LearnedStudent, size: tuple[int, int], reduction: int) -> None:
     infrared, visible = pair(*size)
     vividness = torch.tensor([0.7])
-    fused = student(infrared, visible, vividness)[0, 0].numpy() * 255
+    maps = student.maps(student.statistics(infrared, visible, reduction), vividness)
     grey = [(image[0, 0] * 255).round().to(torch.uint8).numpy() for image in (infrared, visible)]
-    seen = torch.from_numpy(np.concatenate([statistics_in_opencv(image) for image in grey]))[None]
-    applied = Skeleton(size).apply(*grey, student.maps(seen, vividness)[0].numpy())
+    applied = Skeleton(size, reduction).apply(*grey, maps[0].numpy())
+    fused = student(infrared, visible, vividness, reduction)[0, 0].numpy() * 255
     assert np.abs(applied - fused).max() <= 0.51 + 1e-3
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("reduction", [2, 4])
+def test_the_reduced_image_is_rounded_to_levels_at_most(reduction: int) -> None:
+    image = pair(67, 101)[0]
+    grey = (image[0, 0] * 255).round().to(torch.uint8).numpy()
+    difference = np.abs(Statistics()(image, reduction)[0].numpy() - statistics_in_opencv(grey, reduction))
+    assert difference.max() <= 1.01 / 255
 
 
 @torch.no_grad()
