@@ -58,7 +58,8 @@ def load(name: str) -> Fuse:
 def run(student: torch.nn.Module, infrared: np.ndarray, visible: np.ndarray, vividness: float) -> np.ndarray:
     sources = [torch.from_numpy(image)[None, None] / 255 for image in (infrared, visible)]
     more = (reduction_of(infrared.shape),) if isinstance(student, LearnedStudent) else ()
-    return (student(*sources, torch.tensor([vividness]), *more)[0, 0] * 255).round().to(torch.uint8).numpy()
+    fused = student.fuse(*sources, torch.tensor([vividness]), *more).clamp(0, 1)
+    return (fused[0, 0] * 255).round().to(torch.uint8).numpy()
 
 
 @lru_cache

@@ -184,7 +184,9 @@ class Backend(ABC):
         signature = self.signature
         if signature.maps:
             reduction = self._reduction(visible)
-            feeds = {"statistics": np.concatenate([statistics(image, reduction) for image in (infrared, visible)])[None]}
+            feeds = {
+                "statistics": np.concatenate([statistics(image, reduction) for image in (infrared, visible)])[None]
+            }
         else:
             feeds = {
                 "infrared": infrared[None, None],

@@ -72,19 +72,14 @@ class ResidualLayer(nn.Module):
 
     def __init__(self, channels: int, dilation: int, *, replicate: bool = False) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(
-            channels,
-            channels,
-            3,
-            padding=dilation,
-            dilation=dilation,
-            groups=channels,
-            padding_mode="replicate" if replicate else "zeros",
-        )
+        padding = 0 if replicate else dilation
+        self.edge = dilation if replicate else 0
+        self.depthwise = nn.Conv2d(channels, channels, 3, padding=padding, dilation=dilation, groups=channels)
         self.pointwise = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(x + self.pointwise(functional.relu(self.depthwise(x))))
+        edged = functional.pad(x, (self.edge,) * 4, mode="replicate") if self.edge else x
+        return functional.relu(x + self.pointwise(functional.relu(self.depthwise(edged))))
 
 
 class Maps(nn.Module):
@@ -95,6 +90,8 @@ class Maps(nn.Module):
     ) -> None:
         super().__init__()
         self.reach = sum(dilations), sum(wide_dilations)
+        # Four cells of a block as four channels; a convolution, which every runtime has.
+        self.register_buffer("quarters", torch.eye(4).reshape(4, 1, 2, 2).repeat(4, 1, 1, 1), persistent=False)
         self.stem = nn.Conv2d(16, channels, 1)
         self.to_wide = nn.Conv2d(channels, wide_channels, 1)
         self.wide = nn.Sequential(
@@ -127,7 +124,8 @@ class Maps(nn.Module):
         means = torch.cat([infrared, visible], dim=1)
         # Logarithms: which source has more detail, and by how much, is a matter of ratios.
         loudness = torch.log(torch.cat([infrared_activity, visible_activity], dim=1) + 1 / 255)
-        known = functional.pixel_unshuffle(torch.cat([means - 0.5, 0.25 * loudness + 1], dim=1), 2)
+        cells = torch.cat([means - 0.5, 0.25 * loudness + 1], dim=1)
+        known = functional.conv2d(cells, self.quarters, stride=2, groups=cells.shape[1])
         features = functional.relu(self.stem(known))
         height, width = features.shape[2:]
         edges = (0, SHRUNK - 1, 0, SHRUNK - 1)
@@ -168,20 +166,23 @@ class LearnedStudent(nn.Module):
         near, far = self.maps.reach
         return 2 * (BLOCK * (near + 1) + STRIDE * (far + 2))
 
-    def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor, reduction: int = 1) -> Tensor:
+    def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
         """
         Args:
             infrared, visible: N×1×H×W in [0, 1], registered.
             vividness: [1] or [N], 0 faithful … 1 language-driven.
-            reduction: by how much the network sees the frame smaller: cells have a side of `CELL` times it.
 
         Returns:
             Fused luminance, N×1×H×W in [0, 1].
         """
-        return self.fuse(infrared, visible, vividness, reduction).clamp(0.0, 1.0)
+        return self.fuse(infrared, visible, vividness).clamp(0.0, 1.0)
 
     def fuse(self, infrared: Tensor, visible: Tensor, vividness: Tensor, reduction: int = 1) -> Tensor:
-        """As `forward`, not yet clamped."""
+        """As `forward`, not yet clamped.
+
+        Args:
+            reduction: by how much the network sees the frame smaller: cells have a side of `CELL` times it.
+        """
         maps = self.maps(self.statistics(infrared, visible, reduction), vividness)
         return apply(maps, infrared, visible, CELL * reduction)
 
