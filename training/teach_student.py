@@ -111,7 +111,7 @@ def distill_student(recipe: StudentRecipe) -> Path:
 def rate_factor(steps: int, step: int) -> float:
     """Of the peak rate: linear over the first tenth, then half a cosine down to zero."""
     up = steps / 10
-    return (step + 1) / up if step + 1 < up else 0.5 * (1 + math.cos(math.pi * (step - up) / max(steps - up, 1)))
+    return (step + 1) / up if step + 1 < up else 0.5 * (1 + math.cos(math.pi * max(step - up, 0) / (steps - up)))
 
 
 def losses(
