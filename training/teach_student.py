@@ -136,7 +136,9 @@ def losses(
     level, detail = teaching.map_distance(faithful_maps, reference[..., 1:-1, 1:-1], scene_cells)
     hot = scene_cells[:, :1]
     levels_0, levels_1 = (teaching.levels(maps, cells).clamp(0, 1) for maps in (faithful_maps, vivid_maps))
-    tone = teaching.tone_parts(levels_1, functional.avg_pool2d(teacher, CELL))
+    taught = functional.avg_pool2d(teacher, CELL)
+    tone = teaching.tone_parts(levels_1, taught)
+    guarded = (~teaching.shows_warm_dark(taught, hot)).float()
 
     pixels, around = window(recipe.window, teacher.shape[2:])
     infrared, visible, goal = scene[0][pixels], scene[1][pixels], teacher[pixels]
@@ -157,7 +159,7 @@ def losses(
         "guards": {
             **teaching.vivid_guards(vivid, sources, recipe.vivid),
             "noise": cameras.noise_excess(vivid, recipe.vivid.noise_gain),
-            "warm": teaching.warm_loss(levels_1, levels_0.detach(), hot, recipe.vivid.warm_margin),
+            "warm": guarded * teaching.warm_loss(levels_1, levels_0.detach(), hot, recipe.vivid.warm_margin),
             "flicker": teaching.flicker_loss(vivid_maps, recipe.vivid.flicker_gain),
         },
         "overflow": {"both": torch.stack([(one - one.clamp(0, 1)).abs().mean() for one in raw]).sum()},

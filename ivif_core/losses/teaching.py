@@ -20,6 +20,8 @@ WARM, SURROUNDINGS = 0.2, 11
 """Warm is what the infrared has this much over its mean in a window of so many cells."""
 FEWEST_WARM = 12
 """Cells that count as one whole warm thing."""
+CLEARLY_DARK = -0.12
+"""Contrast of warm things below which a teacher means it: less than LD-Lite, which hides a few, has anywhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,9 +144,22 @@ def warm_loss(level: Tensor, wanted: Tensor, infrared: Tensor, margin: float = 0
         wanted: the same of an image in which they stand out as they should.
         margin: by how much more than that.
     """
-    seen, contrast, goal = (image - structure.box_mean(image, SURROUNDINGS) for image in (infrared, level, wanted))
+    return (warm_contrast(wanted, infrared, margin) - warm_contrast(level, infrared)).relu()
+
+
+def warm_contrast(level: Tensor, infrared: Tensor, margin: float = 0.0) -> Tensor:
+    """How far the warm things of an image stand out of their surroundings, (B,); less where there are hardly any."""
+    seen, contrast = (image - structure.box_mean(image, SURROUNDINGS) for image in (infrared, level))
     warm = (seen > WARM).float()
-    return ((warm * (goal + margin - contrast)).sum((1, 2, 3)) / warm.sum((1, 2, 3)).clamp_min(FEWEST_WARM)).relu()
+    return (warm * (contrast + margin)).sum((1, 2, 3)) / warm.sum((1, 2, 3)).clamp_min(FEWEST_WARM)
+
+
+def shows_warm_dark(teacher: Tensor, infrared: Tensor) -> Tensor:
+    """Whether a teacher clearly shows the warm things of an image darker than their surroundings, (B,).
+
+    A sentence may ask for that, and nobody is then to be guarded against it. A teacher that merely hides them does not.
+    """
+    return warm_contrast(teacher, infrared) < CLEARLY_DARK
 
 
 def flicker_loss(maps: Tensor, gain: float) -> Tensor:

@@ -73,6 +73,13 @@ def test_hidden_warm_things_cost_and_dark_ones_cost_more() -> None:
     assert 0 < hidden < teaching.warm_loss(0.6 - 0.3 * where.float(), wanted, infrared)
 
 
+def test_a_teacher_that_hides_warm_things_is_told_from_one_that_shows_them_dark() -> None:
+    infrared, where = warm_scene()
+    for contrast, dark in ((0.5, False), (0.0, False), (-0.1, False), (-0.4, True)):
+        assert bool(teaching.shows_warm_dark(0.5 + contrast * where.float(), infrared)) == dark
+    assert not teaching.shows_warm_dark(torch.zeros_like(infrared), torch.full_like(infrared, 0.3))
+
+
 def test_where_nothing_is_warm_nothing_is_asked() -> None:
     cold = torch.full((1, 1, 40, 40), 0.3)
     assert teaching.warm_loss(torch.rand(1, 1, 40, 40), torch.rand(1, 1, 40, 40), cold) == 0
