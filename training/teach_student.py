@@ -153,7 +153,6 @@ def losses(
             "detail": detail,
             **teaching.faithful_guards(faithful, sources, by_rules, recipe.faithful),
             "noise": cameras.noise_excess(faithful, recipe.faithful.noise_gain),
-            "warm": teaching.warm_loss(levels_0, recipe.faithful.warm_share * hot, hot),
         },
         "teacher": {**tone, **teaching.teacher_parts(vivid, goal)},
         "guards": {

@@ -31,22 +31,19 @@ class FaithfulWeights:
     Attributes:
         level, detail: nearness of the maps to the reference's, see `map_distance`.
         similarity: 1 − SSIM to the reference.
-        warm: warm things stand out by at least `warm_share` of what they do in the infrared.
     """
 
     level: float = 20.0
     detail: float = 48.0
     similarity: float = 2.0
-    edges: float = 3.0
-    information: float = 1.0
-    differences: float = 0.4
+    edges: float = 4.0
+    information: float = 0.6
+    differences: float = 0.8
     overshoot: float = 30.0
     noise: float = 0.05
     noise_gain: float = 1.1
     glare: float = 0.02
     glare_share: float = 0.7
-    warm: float = 2.0
-    warm_share: float = 0.85
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +60,7 @@ class VividWeights:
     """
 
     tone: float = 4.0
-    tones: float = 8.0
+    tones: float = 6.0
     similarity: float = 2.5
     pixels: float = 3.0
     gradients: float = 1.0
@@ -73,12 +70,12 @@ class VividWeights:
     differences: float = 0.3
     noise: float = 0.05
     noise_gain: float = 1.4
-    glare: float = 0.015
-    glare_share: float = 0.85
-    warm: float = 6.0
-    warm_margin: float = 0.03
+    glare: float = 0.03
+    glare_share: float = 0.9
+    warm: float = 12.0
+    warm_margin: float = 0.05
     flicker: float = 3.0
-    flicker_gain: float = 1.25
+    flicker_gain: float = 1.3
 
 
 def map_distance(maps: Tensor, reference: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:

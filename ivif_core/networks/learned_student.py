@@ -99,8 +99,8 @@ class Maps(nn.Module):
         )
         self.from_wide = nn.Conv2d(wide_channels, channels, 1)
         self.body = nn.Sequential(*(ResidualLayer(channels, dilation) for dilation in dilations))
-        self.mix = nn.Conv2d(channels + 16, channels, 1)
-        self.head = nn.Conv2d(channels, 2 * 4 * len(MAPS), 1)
+        self.mix = nn.Conv2d(channels + 16, channels + 16, 1)
+        self.head = nn.Conv2d(channels + 16, 2 * 4 * len(MAPS), 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         with torch.no_grad():  # untrained, it gives the average of both sources
