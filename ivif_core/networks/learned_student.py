@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ivif_core.skeleton import BLOCK, CELL, MAPS, SAMPLES
+from ivif_core.skeleton import BLOCK, CELL, SAMPLES
 
 STRIDE = 32
 """Crops at offsets that are multiples of it, times the reduction, are fused alike: the branch sees cells of it."""
@@ -41,6 +41,10 @@ def statistics_kernels() -> Tensor:
             for index, (down, right) in enumerate(SAMPLES, start=1):
                 own[index, down, right] += 1.0
     return kernels.reshape(-1, 1, BLOCK, BLOCK)
+
+
+NUMBERS = ("offset", "more_of_infrared_mean", "more_of_visible_mean", "infrared_gain", "visible_gain")
+"""What the network says of every cell: an offset, gains, and what the means of the cells have over these gains."""
 
 
 class Statistics(nn.Module):
@@ -100,11 +104,11 @@ class Maps(nn.Module):
         self.from_wide = nn.Conv2d(wide_channels, channels, 1)
         self.body = nn.Sequential(*(ResidualLayer(channels, dilation) for dilation in dilations))
         self.mix = nn.Conv2d(channels + 16, channels + 16, 1)
-        self.head = nn.Conv2d(channels + 16, 2 * 4 * len(MAPS), 1)
+        self.head = nn.Conv2d(channels + 16, 2 * 4 * len(NUMBERS), 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         with torch.no_grad():  # untrained, it gives the average of both sources
-            self.head.bias[4:12] = 0.5
+            self.head.bias[4 * NUMBERS.index("infrared_gain") : 4 * len(NUMBERS)] = 0.5
 
     def forward(self, statistics: Tensor, vividness: Tensor) -> Tensor:
         """
@@ -115,11 +119,27 @@ class Maps(nn.Module):
         Returns:
             N×3×(h+2)×(w+2), in the order of `MAPS`, with a halo of one cell for the enlargement.
         """
-        faithful, change = self.both(statistics)
-        return functional.pad(faithful + vividness.reshape(-1, 1, 1, 1) * change, (1,) * 4, mode="replicate")
+        faithful, change = self.numbers(statistics)
+        maps = self.maps(faithful + vividness.reshape(-1, 1, 1, 1) * change, statistics)
+        return functional.pad(maps, (1,) * 4, mode="replicate")
 
     def both(self, statistics: Tensor) -> tuple[Tensor, Tensor]:
-        """The maps at vividness 0 and their change to 1, N×3×h×w each, without halo."""
+        """The maps at vividness 0 and at 1, N×3×h×w each, without halo."""
+        faithful, change = self.numbers(statistics)
+        return self.maps(faithful, statistics), self.maps(faithful + change, statistics)
+
+    def maps(self, numbers: Tensor, statistics: Tensor) -> Tensor:
+        """`NUMBERS` of every cell, four cells a block: N×20×h/2×w/2 -> N×3×h×w.
+
+        What is finer than a cell has one gain for each source, and what is coarser another one, so that contrast can
+        be raised where noise is not: a cell's mean has a quarter of its pixels' noise.
+        """
+        offset, more_infrared, more_visible, gains = functional.pixel_shuffle(numbers, 2).split([1, 1, 1, 2], dim=1)
+        offset = offset + more_infrared * statistics[:, :1] + more_visible * statistics[:, 2:3]
+        return torch.cat([offset, gains], dim=1)
+
+    def numbers(self, statistics: Tensor) -> tuple[Tensor, Tensor]:
+        """`NUMBERS` at vividness 0 and their change to 1, N×20×h/2×w/2 each."""
         infrared, infrared_activity, visible, visible_activity = statistics.split(1, dim=1)
         means = torch.cat([infrared, visible], dim=1)
         # Logarithms: which source has more detail, and by how much, is a matter of ratios.
@@ -135,8 +155,7 @@ class Maps(nn.Module):
         features = functional.relu(features + wide[..., :height, :width])
         # Once more what is known of each cell, since what is learned about a block is to be decided cell by cell.
         features = functional.relu(self.mix(torch.cat([self.body(features), known], dim=1)))
-        faithful, change = self.head(features).chunk(2, dim=1)
-        return functional.pixel_shuffle(faithful, 2), functional.pixel_shuffle(change, 2)
+        return self.head(features).chunk(2, dim=1)
 
 
 class LearnedStudent(nn.Module):
@@ -188,8 +207,7 @@ class LearnedStudent(nn.Module):
 
     def both_maps(self, infrared: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
         """The maps at vividness 0 and at 1, N×3×h×w each, without halo: what the losses see."""
-        faithful, change = self.maps.both(self.statistics(infrared, visible))
-        return faithful, faithful + change
+        return self.maps.both(self.statistics(infrared, visible))
 
     def statistics(self, infrared: Tensor, visible: Tensor, reduction: int = 1) -> Tensor:
         """What `Maps` takes, of both sources."""
