@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ivif_core.networks.learned_student import LearnedStudent, Statistics, apply
+from ivif_core.networks.learned_student import NUMBERS, LearnedStudent, Statistics, apply
 from ivif_core.skeleton import CELL, Skeleton
 from ivif_core.skeleton import statistics as statistics_in_opencv
 
@@ -82,6 +82,19 @@ def test_maps_are_applied_bilinearly_with_cell_centres_as_their_places() -> None
         )
         wanted = offset + first * infrared[0, 0, row, column] + second * visible[0, 0, row, column]
         assert fused[row, column] == pytest.approx(float(wanted), abs=1e-5)
+
+
+@torch.no_grad()
+def test_means_of_cells_have_gains_of_their_own() -> None:
+    """With the same numbers everywhere, against the definition."""
+    student = LearnedStudent(channels=8, dilations=(1,), wide_channels=8, wide_dilations=(1,))
+    numbers = torch.tensor([0.1, 0.4, -0.3, 0.8, 0.6])
+    student.maps.head.bias[: 4 * len(NUMBERS)] = numbers.repeat_interleave(4)
+    infrared, visible = pair(64, 96)
+    seen = student.statistics(infrared, visible)
+    maps = student.maps(seen, torch.zeros(1))[..., 1:-1, 1:-1]
+    assert torch.allclose(maps[:, 0], 0.1 + 0.4 * seen[:, 0] - 0.3 * seen[:, 2], atol=1e-6)
+    assert torch.allclose(maps[:, 1:], numbers[3:].view(1, 2, 1, 1).expand_as(maps[:, 1:]), atol=1e-6)
 
 
 @torch.no_grad()
