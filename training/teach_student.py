@@ -98,7 +98,8 @@ def distill_student(recipe: StudentRecipe) -> Path:
         faithful_maps, vivid_maps = student.both_maps(*seen)
         loss, parts = losses(recipe, faithful_maps, vivid_maps, seen, scene, batch["teacher"], rules)
         if run.step % recipe.shares_every == 0:
-            run.scalar("train/teacher's share of the vivid gradient", teachers_share(parts, vivid_maps, recipe.vivid))
+            share = teachers_share(parts, student.maps.head.weight, recipe.vivid)
+            run.scalar("train/teacher's share of the vivid gradient", share)
         run.record(loss, {f"{end}/{name}": part for end, found in parts.items() for name, part in found.items()})
         optimizer.zero_grad()
         fabric.backward(loss)
@@ -169,13 +170,13 @@ def losses(
     return loss, parts
 
 
-def teachers_share(parts: dict[str, dict[str, Tensor]], maps: Tensor, weights: VividWeights) -> float:
-    """Of the vivid end's gradient on its maps, the sum of the terms' norms: the share of the teacher's terms, 0 … 1."""
+def teachers_share(parts: dict[str, dict[str, Tensor]], last: Tensor, weights: VividWeights) -> float:
+    """The share of the teacher's terms in the vivid end's gradients on the last weights, by their norms, 0 … 1."""
     norms = {"teacher": 0.0, "guards": 0.0}
     for end in norms:
         for name, part in parts[end].items():
             if part.requires_grad:
-                (gradient,) = torch.autograd.grad(getattr(weights, name) * part, maps, retain_graph=True)
+                (gradient,) = torch.autograd.grad(getattr(weights, name) * part, last, retain_graph=True)
                 norms[end] += float(gradient.norm())
     return norms["teacher"] / max(sum(norms.values()), 1e-12)
 
