@@ -55,14 +55,14 @@ class StudentRecipe(RunRecipe):
     views: int = 0
     views_share: float = 0.5
     width: int = 448
-    window: tuple[int, ...] = (192, 256)
+    window: tuple[int, ...] = (160, 224)
     rate: float = 4e-3
     channels: int = 32
     dilations: tuple[int, ...] = (1, 2, 4, 1)
     wide_channels: int = 32
     wide_dilations: tuple[int, ...] = (1, 2, 4, 4, 2, 1)
     relit: float = 0.7
-    worsened: float = 0.7
+    worsened: float = 0.5
     overflow: float = 3.0
     shares_every: int = 50
     degradation: Degradation = field(default_factory=Degradation)

@@ -60,22 +60,22 @@ class VividWeights:
     """
 
     tone: float = 4.0
-    tones: float = 6.0
-    similarity: float = 2.5
-    pixels: float = 3.0
+    tones: float = 3.0
+    similarity: float = 3.0
+    pixels: float = 4.0
     gradients: float = 1.0
     deviation: float = 3.0
-    edges: float = 0.6
-    information: float = 0.6
-    differences: float = 0.3
-    noise: float = 0.05
-    noise_gain: float = 1.4
-    glare: float = 0.03
+    edges: float = 0.8
+    information: float = 1.2
+    differences: float = 0.6
+    noise: float = 0.1
+    noise_gain: float = 1.35
+    glare: float = 0.02
     glare_share: float = 0.9
     warm: float = 12.0
-    warm_margin: float = 0.05
+    warm_margin: float = 0.06
     flicker: float = 3.0
-    flicker_gain: float = 1.3
+    flicker_gain: float = 1.2
 
 
 def map_distance(maps: Tensor, reference: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
