@@ -70,19 +70,17 @@ class Statistics(nn.Module):
 class ResidualLayer(nn.Module):
     """Adds to its input what a depthwise and a pointwise convolution make of it.
 
-    Args:
-        replicate: continue the border, where a frame is only a few values wide; else zeros, which cost nothing.
+    The border is replicated: zeros would tell the network where the frame ends, and it would learn to frame its images.
     """
 
-    def __init__(self, channels: int, dilation: int, *, replicate: bool = False) -> None:
+    def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
-        padding = 0 if replicate else dilation
-        self.edge = dilation if replicate else 0
-        self.depthwise = nn.Conv2d(channels, channels, 3, padding=padding, dilation=dilation, groups=channels)
+        self.dilation = dilation
+        self.depthwise = nn.Conv2d(channels, channels, 3, dilation=dilation, groups=channels)
         self.pointwise = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        edged = functional.pad(x, (self.edge,) * 4, mode="replicate") if self.edge else x
+        edged = functional.pad(x, (self.dilation,) * 4, mode="replicate")
         return functional.relu(x + self.pointwise(functional.relu(self.depthwise(edged))))
 
 
@@ -98,9 +96,7 @@ class Maps(nn.Module):
         self.register_buffer("quarters", torch.eye(4).reshape(4, 1, 2, 2).repeat(4, 1, 1, 1), persistent=False)
         self.stem = nn.Conv2d(16, channels, 1)
         self.to_wide = nn.Conv2d(channels, wide_channels, 1)
-        self.wide = nn.Sequential(
-            *(ResidualLayer(wide_channels, dilation, replicate=True) for dilation in wide_dilations)
-        )
+        self.wide = nn.Sequential(*(ResidualLayer(wide_channels, dilation) for dilation in wide_dilations))
         self.from_wide = nn.Conv2d(wide_channels, channels, 1)
         self.body = nn.Sequential(*(ResidualLayer(channels, dilation) for dilation in dilations))
         self.mix = nn.Conv2d(channels + 16, channels + 16, 1)
