@@ -1,6 +1,8 @@
 # make demo              real frames through a real ROS 2 graph into out/demo.mp4 and out/demo.png
 # make demo DATA=DIR     the same with the pairs of DIR/infrared and DIR/visible, or with a bag
 # make test              all tests, on ROS 2 Kilted; make test-jazzy: the ROS tests on Jazzy; make lint: style
+# make test-robot        the robot's side on the system's own Python, OpenCV, NumPy and cv_bridge (Debian, Ubuntu)
+# make docs              the documentation as a site into out/site; make package: wheel and sdist into dist, checked
 # Each installs what it needs into a virtual environment in this folder.
 
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
@@ -10,14 +12,18 @@ DATA ?=
 
 VENV := .venv
 JAZZY := .venv-jazzy
+ROBOT := .venv-robot
+DOCS := .venv-docs
 PIP_FLAGS := --quiet --disable-pip-version-check
-TORCH_TESTS := test/training test/core/data test/core/losses test/core/networks test/core/test_torch_backend.py
+TORCH_TESTS := test/training test/core/backends/test_torch.py
+ROBOT_TESTS := test/ros test/core/imaging test/core/thermal test/core/registration \
+	test/core/offline/test_bag.py test/core/test_fusion.py
 PACKAGING := setup.py setup.cfg pyproject.toml package.xml
 
-.PHONY: demo test test-jazzy lint clean
+.PHONY: demo test test-jazzy test-robot lint docs package clean
 
 demo: $(VENV)/demo.stamp
-	$(VENV)/bin/python -m ivif_ros.demo $(if $(DATA),"$(DATA)") --seconds $(SECONDS_OF_DEMO) --output out
+	$(VENV)/bin/python -m ivif_ros.tools.demo $(if $(DATA),"$(DATA)") --seconds $(SECONDS_OF_DEMO) --output out
 
 # In two processes: the robot's side in one that never loads torch, then all that needs torch.
 test: $(VENV)/test.stamp
@@ -26,6 +32,17 @@ test: $(VENV)/test.stamp
 
 test-jazzy: $(JAZZY)/test.stamp
 	$(JAZZY)/bin/python -m pytest test/ros
+
+test-robot: $(ROBOT)/test.stamp
+	$(ROBOT)/bin/python -m pytest $(ROBOT_TESTS)
+
+docs: $(DOCS)/stamp
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --site-dir out/site  # --quiet would hush what strict ends on
+
+package: $(DOCS)/stamp
+	rm -rf dist
+	$(DOCS)/bin/python -m build --outdir dist .
+	$(DOCS)/bin/twine check --strict dist/*
 
 lint: $(VENV)/test.stamp
 	$(VENV)/bin/ruff check .
@@ -49,5 +66,24 @@ $(JAZZY)/test.stamp: $(PACKAGING) | $(JAZZY)/bin/python
 	$(JAZZY)/bin/python -m pip install $(PIP_FLAGS) --editable ".[ros,openvino,test]"
 	touch $@
 
+# pip must neither replace apt's NumPy nor bring an OpenCV of its own: so a constraint, and the package without what it needs.
+$(ROBOT)/test.stamp: $(PACKAGING)
+	@/usr/bin/python3 -c 'import cv2, cv_bridge, numpy, venv, yaml' || { echo "needed from the system (Debian, Ubuntu): \
+	apt-get install python3-cv-bridge python3-numpy python3-opencv python3-venv python3-yaml"; exit 1; }
+	/usr/bin/python3 -m venv --clear --system-site-packages $(ROBOT)
+	$(ROBOT)/bin/python -c 'import numpy; print("numpy==" + numpy.__version__)' > $(ROBOT)/constraints.txt
+	$(ROBOT)/bin/python -m pip install $(PIP_FLAGS) -c $(ROBOT)/constraints.txt \
+		"ros-rclpy[fastrtps]" ros-sensor-msgs ros-std-msgs ros-diagnostic-msgs ros-lifecycle-msgs \
+		onnxruntime rosbags tqdm av hypothesis onnx pytest pytest-timeout scikit-image scipy
+	$(ROBOT)/bin/python -m pip install $(PIP_FLAGS) --no-deps --editable .
+	touch $@
+
+$(DOCS)/bin/python:
+	$(PYTHON) -m venv $(@D)/..
+
+$(DOCS)/stamp: $(PACKAGING) | $(DOCS)/bin/python
+	$(DOCS)/bin/python -m pip install $(PIP_FLAGS) --editable ".[docs]" build twine
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(JAZZY) build out *.egg-info .pytest_cache .hypothesis .ruff_cache
+	rm -rf $(VENV) $(JAZZY) $(ROBOT) $(DOCS) build dist out *.egg-info .pytest_cache .hypothesis .ruff_cache

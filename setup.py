@@ -1,81 +1,56 @@
-"""One set of files for three installs: pip, colcon (ament_python) and editable."""
+"""What pyproject.toml cannot say: ROS's files, and what colcon needs where setuptools reads no [project] (Humble: 59).
+
+The version is here and in package.xml, where `catkin_prepare_release` raises both.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import setuptools
 from setuptools import find_packages, setup
 
+ROOT = Path(__file__).resolve().parent
 PACKAGE = "ivif_ros"
+READS_PROJECT = int(setuptools.__version__.split(".")[0]) >= 61
 
-ROS_MESSAGES = ["ros-sensor-msgs", "ros-std-msgs", "ros-diagnostic-msgs", "ros-lifecycle-msgs"]
-EXTRAS = {
-    # PyPI carries ROS 2 for Linux x86-64; on a robot these come from the ROS distribution instead.
-    "ros": ["ros-rclpy[fastrtps]>=7.1", *ROS_MESSAGES],
-    "openvino": ["openvino>=2024.4"],
-    "tensorrt": ["tensorrt>=8.6", "cuda-python>=12"],
-    "train": [
-        "torch>=2.2",
-        "torchvision>=0.17",
-        "open_clip_torch>=2.31",
-        "lightning>=2.2",
-        "tensorboard>=2.14",
-        "onnx>=1.15",
-    ],
-    "report": ["scikit-image>=0.22"],
-    "video": ["av>=12"],
-    "ray": ["ray>=2.9"],
-    "test": [
-        "pytest>=7.4",
-        "ruff>=0.6",
-        "pytest-timeout>=2.2",
-        "av>=12",
-        "hypothesis>=6.90",
-        "onnx>=1.15",
-        "scikit-image>=0.22",
-        "selenium>=4.15",
-        "scipy>=1.11",
-    ],
-}
+
+def readme() -> str:
+    """README.md with links that also lead somewhere on a package index: relative ones become the repository's."""
+    repository = re.search(r'^Repository = "(.*)"', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)[1]
+    text = (ROOT / "README.md").read_text("utf-8")
+    text = re.sub(r"(!\[[^\]]*\]\()(?!https?:|#)", rf"\1{repository}/raw/main/", text)
+    return re.sub(r"(?<!!)(\[[^\]]*\]\()(?!https?:|#)", rf"\1{repository}/blob/main/", text)
+
 
 setup(
     name=PACKAGE,
-    version="0.1.0",
-    description="Real-time infrared-visible image fusion for robots (ROS 2)",
-    long_description=(Path(__file__).resolve().parent / "README.md").read_text(encoding="utf-8"),
+    version="0.2.0",
+    long_description=readme(),
     long_description_content_type="text/markdown",
-    maintainer="ivif_ros maintainers",
-    maintainer_email="maintainers@ivif-ros.org",
     license="Apache-2.0",
-    python_requires=">=3.10",
-    packages=find_packages(include=["ivif_ros", "ivif_ros.*", "ivif_core", "ivif_core.*", "training", "training.*"]),
+    python_requires=">=3.10",  # not requires-python: colcon reads these values back as literals, and that one is none
+    packages=find_packages(include=["ivif_ros", "ivif_ros.*", "ivif_core", "ivif_core.*"]),
     package_data={
         "ivif_core.calibration": ["*.html"],
-        "ivif_core.report": ["page.*"],
+        "ivif_core.evaluation.report": ["page.*"],
         "ivif_core.models": ["*.onnx", "*.md"],
-        "training": ["recipes/*", "*.md"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
         (f"share/{PACKAGE}/launch", [str(path) for path in Path("launch").glob("*.launch.py")]),
         (f"share/{PACKAGE}/config", [str(path) for path in Path("config").glob("*")]),
+        (f"share/{PACKAGE}/recipes", [str(path) for path in Path("training/recipes").glob("*")]),
     ],
-    install_requires=[
-        "numpy>=1.22",
-        "opencv-python-headless>=4.5",
-        "onnxruntime>=1.16",
-        "PyYAML>=5.4",
-        "tqdm>=4.60",
-        "rosbags>=0.11",
-    ],
-    extras_require=EXTRAS,
     entry_points={
         "console_scripts": [
-            "ivif = ivif_core.cli:main",
+            "ivif = ivif_core.cli.main:main",
             "fusion_node = ivif_ros.fusion_node:main",
-            "replay = ivif_ros.replay:main",
+            "replay = ivif_ros.tools.replay:main",
         ],
     },
+    extras_require=None if READS_PROJECT else {"test": ["pytest"]},  # what makes `colcon test` take pytest
     zip_safe=False,
 )

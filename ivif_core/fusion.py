@@ -6,22 +6,66 @@ import copy
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import cv2
 import numpy as np
 
-from ivif_core import backends, colour
+from ivif_core import backends
 from ivif_core.backends import EngineOptions
+from ivif_core.imaging import colour
 from ivif_core.models import resolve_model
-from ivif_core.registration import Registration, Resize, onto_visible
-from ivif_core.thermal import PercentileScaling, ThermalScaling, to_intensity
+from ivif_core.registration.base import Registration, Resize
+from ivif_core.registration.blending import StandIn
+from ivif_core.thermal.scaling import PercentileScaling, ThermalScaling, scaled
 
 DEFAULT_VIVIDNESS = 0.5
 
 _MOST_WORKERS = 4
 """Each holds the network's memory once more; one thread that decodes hardly feeds more."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One pair on the visible grid, ready for the network.
+
+    Attributes:
+        intensity: uint8 h×w, the scaled infrared on its own grid.
+        counts: h×w, what the camera measured, without bad pixels; the intensity where it sends that.
+        registered: uint8 H×W, intensity on the visible grid; visible luminance where the thermal camera does not see.
+        visible_y: uint8 H×W, visible luminance.
+        visible: uint8 H×W×3 BGR or H×W grey, as it came.
+        outside: where the thermal camera does not see; None: it sees everything.
+    """
+
+    intensity: np.ndarray
+    counts: np.ndarray
+    registered: np.ndarray
+    visible_y: np.ndarray
+    visible: np.ndarray
+    outside: StandIn | None
+
+
+def prepare(infrared: np.ndarray, visible: np.ndarray, scaling: ThermalScaling, registration: Registration) -> Prepared:
+    """Scale and register one pair: all that is done before the network, once a frame, for every caller.
+
+    Args:
+        infrared: any size. uint8 H×W is intensity; uint8 H×W×3 is a thermal image in colour, of which the luminance is
+            taken; uint16, float (counts, °C, kelvin; NaN where dead) and other integers go through `scaling`.
+        visible: uint8, H×W×3 BGR or H×W grey.
+
+    Raises:
+        InputError: wrong type or shape.
+    """
+    visible = colour.check_visible(visible)
+    counts, intensity = scaled(infrared, scaling)
+    visible_y = colour.luminance(visible)
+    registered, outside = registration.apply(intensity, visible_y.shape)
+    if outside is not None:
+        registered = outside.fill(registered, visible_y)
+    return Prepared(intensity, counts, registered, visible_y, visible, outside)
 
 
 class Fuser:
@@ -65,41 +109,39 @@ class Fuser:
             backend, self.model, threads=threads, engine=engine, wait_for_engine=wait_for_engine
         )
 
+    def prepare(self, infrared: np.ndarray, visible: np.ndarray) -> Prepared:
+        """Scale and register one pair, as `prepare` does with this fuser's scaling and registration."""
+        return prepare(infrared, visible, self.scaling, self.registration)
+
+    def scale(self, infrared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Counts without bad pixels, and the uint8 intensity that `scaling` makes of them; uint8 is both as it is.
+
+        The part of `prepare` that follows the frames: whoever prepares in several threads does it first, in order.
+
+        Raises:
+            InputError: wrong type or shape.
+        """
+        return scaled(infrared, self.scaling)
+
     def fuse(self, infrared: np.ndarray, visible: np.ndarray, *, grey: bool = False) -> np.ndarray:
-        """Fuse one pair.
+        """Fuse one pair; arguments as of `prepare`, results as of `fuse_prepared`."""
+        return self.fuse_prepared(self.prepare(infrared, visible), grey=grey)
+
+    def fuse_prepared(self, pair: Prepared, *, grey: bool = False) -> np.ndarray:
+        """Fuse a pair that `prepare` made.
 
         Args:
-            infrared: H×W of any size: uint8 intensity, float intensity in [0, 1] or uint16 counts (see `intensity`).
-            visible: uint8, H×W×3 BGR or H×W grey, at least 32×32.
             grey: give fused luminance only.
 
         Returns:
             uint8 of the visible's shape (H×W where `grey`), a new array.
-
-        Raises:
-            InputError: wrong type, shape or size.
         """
-        visible = colour.check_visible(visible)
-        visible_y = colour.luminance(visible)
-        registered = self.register(self.intensity(infrared), visible_y)
-        if self.backend.signature.colour and visible.ndim == 3 and not grey:
-            return self.backend.infer(registered, visible, self.vividness).copy()
-        fused_y = self.fuse_luminance(registered, visible_y)
-        if grey or visible.ndim == 2:
+        if self.backend.signature.colour and pair.visible.ndim == 3 and not grey:
+            return self.backend.infer(pair.registered, pair.visible, self.vividness).copy()
+        fused_y = self.fuse_luminance(pair.registered, pair.visible_y)
+        if grey or pair.visible.ndim == 2:
             return fused_y.copy()
-        return colour.recompose(fused_y, visible, visible_y)
-
-    def intensity(self, infrared: np.ndarray) -> np.ndarray:
-        """Infrared as uint8 intensity: uint8 as it is, float times 255, counts through `scaling`.
-
-        Raises:
-            InputError: wrong type or shape, or float intensity outside [0, 1].
-        """
-        return to_intensity(infrared, self.scaling)
-
-    def register(self, intensity: np.ndarray, visible_y: np.ndarray) -> np.ndarray:
-        """Intensity on the visible grid; where the thermal camera does not see, the visible luminance stands in."""
-        return onto_visible(self.registration, intensity, visible_y)
+        return colour.recompose(fused_y, pair.visible, pair.visible_y)
 
     def fuse_luminance(self, registered: np.ndarray, visible_y: np.ndarray) -> np.ndarray:
         """Fused luminance (uint8 H×W, valid until the next call) of a registered pair of that size."""

@@ -6,36 +6,37 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ivif_core import image_message
 from ivif_core.errors import InputError
-from ivif_core.image_message import UnsupportedEncoding
+from ivif_core.imaging import messages as image_message
+from ivif_core.imaging.messages import UnsupportedEncoding
+from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
 
 if TYPE_CHECKING:
     from sensor_msgs.msg import CompressedImage, Image
 
 
-def visible_pixels(message: Image | CompressedImage) -> np.ndarray:
+def visible_pixels(message: Image | CompressedImage, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
     """uint8 H×W×3 BGR or H×W grey.
 
     Raises:
         UnsupportedEncoding: neither the core nor cv_bridge converts the encoding.
-        InputError: the message is malformed.
+        InputError: the message is malformed, or its image too large.
     """
     try:
-        return image_message.to_visible(message)
+        return image_message.to_visible(message, maximum_megapixels)
     except UnsupportedEncoding as error:
         return _by_cv_bridge(message, "bgr8", error)
 
 
-def infrared_pixels(message: Image | CompressedImage) -> np.ndarray:
+def infrared_pixels(message: Image | CompressedImage, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
     """H×W uint8 intensity, uint16 counts or float32 values (whatever cv_bridge converts becomes float32).
 
     Raises:
         UnsupportedEncoding: neither the core nor cv_bridge converts the encoding.
-        InputError: the message is malformed.
+        InputError: the message is malformed, or its image too large.
     """
     try:
-        return image_message.to_infrared(message)
+        return image_message.to_infrared(message, maximum_megapixels)
     except UnsupportedEncoding as error:
         values = _by_cv_bridge(message, "passthrough", error)
     if values.ndim != 2:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ivif_core.errors import InputError
-from ivif_core.image_message import to_depth
+from ivif_core.imaging.messages import to_depth
 
 
 class TakesDepth(Protocol):

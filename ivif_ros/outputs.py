@@ -11,7 +11,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header, String
 
-from ivif_core.image_message import fill_image
+from ivif_core.imaging.crop import Crop
+from ivif_core.imaging.messages import fill_image
 from ivif_ros.pipeline import FusedFrame
 
 
@@ -20,6 +21,7 @@ class Outputs:
 
     Attributes:
         camera_info: the RGB camera's, passed on with every fused image; None until it came.
+        crop: of the RGB images, which its region of interest tells.
     """
 
     def __init__(self, node: LifecycleNode, reliability: str) -> None:
@@ -29,6 +31,7 @@ class Outputs:
         """
         self._node = node
         self.camera_info: CameraInfo | None = None
+        self.crop = Crop()
         images = QoSProfile(depth=1, reliability=ReliabilityPolicy[reliability.upper()])
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         create = node.create_lifecycle_publisher
@@ -38,6 +41,16 @@ class Outputs:
         self._hot_spots = create(Image, "ivif/hotspots", images)
         self._camera_info = create(CameraInfo, "ivif/camera_info", images)
         self._status = create(String, "ivif/status", latched)
+
+    @property
+    def images_wanted(self) -> bool:
+        """Whether anybody listens to an image.
+
+        Asked for each pair, which takes microseconds and is right from the first pair on after a listener is found.
+        image_pipeline uses the `matched` callbacks of its publishers to stop receiving; here pairing goes on.
+        """
+        images = (self._fused, self._compressed, self._debug, self._hot_spots)
+        return any(publisher.get_subscription_count() for publisher in images)
 
     @property
     def fused_topic(self) -> str:
@@ -64,10 +77,9 @@ class Outputs:
             encoding = "mono8"
         elif encoding == "rgb8":
             fused = cv2.cvtColor(fused, cv2.COLOR_BGR2RGB)
-        self._fused.publish(_image(fused, encoding, header))
-        if self.camera_info is not None:
-            self.camera_info.header = header
-            self._camera_info.publish(self.camera_info)
+        if self._fused.get_subscription_count():
+            self._fused.publish(_image(fused, encoding, header))
+        self.publish_camera_info(header)
         if self._compressed.get_subscription_count():
             jpeg = cv2.imencode(".jpg", frame.fused, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])[1]
             self._compressed.publish(CompressedImage(header=header, format="jpeg", data=jpeg.tobytes()))
@@ -75,6 +87,13 @@ class Outputs:
             self._hot_spots.publish(_image(frame.hot_spots, "mono8", header))
         if self._debug.get_subscription_count():
             self._debug.publish(_image(side_by_side(frame), "bgr8", header))
+
+    def publish_camera_info(self, header: Header) -> None:
+        """The RGB camera's, with the header of the image that it belongs to."""
+        if self.camera_info is not None and self._camera_info.get_subscription_count():
+            info = self.crop.camera_info(self.camera_info)
+            info.header = header
+            self._camera_info.publish(info)
 
     def publish_status(self, status: str) -> None:
         """The state of the cameras; kept for whoever subscribes later."""

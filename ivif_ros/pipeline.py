@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -9,20 +10,19 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ivif_core.byte_order import looks_swapped
-from ivif_core.calibration.drift import DriftWatch
-from ivif_core.camera_infos import CameraInfos
-from ivif_core.colour import luminance
-from ivif_core.errors import ConfigError
-from ivif_core.fusion import Fuser
-from ivif_core.hot_spots import draw_outline, mask_onto_visible
-from ivif_core.pairing import Source
+from ivif_core.errors import ConfigError, InputError
+from ivif_core.fusion import Fuser, Prepared
+from ivif_core.registration.base import mask_onto_visible
+from ivif_core.registration.camera_info import CameraInfos
+from ivif_core.registration.drift import DriftWatch
+from ivif_core.registration.pinhole import Pinhole
+from ivif_core.settings import Settings
+from ivif_core.thermal.hot_spots import draw_outline
+from ivif_core.types import Source
 from ivif_ros.conversion import infrared_pixels, visible_pixels
 from ivif_ros.depth_input import DepthInput
-from ivif_ros.parameters import Settings
+from ivif_ros.pixel_checks import PixelChecks
 
-BYTE_ORDER_INTERVAL = 30
-"""Every so many thermal frames the byte order is checked."""
 DRIFT_INTERVAL = 60
 """Every so many fused frames the registration is checked."""
 
@@ -33,19 +33,23 @@ class FusedFrame:
 
     Attributes:
         fused: uint8 H×W×3 BGR, or H×W where the visible image is grey.
-        intensity: uint8 h×w, the scaled infrared before registration; None: that camera is missing.
         visible: uint8, as it came, BGR or grey; None: that camera is missing.
+        pair: scaled and registered; None: no infrared.
         hot_spots: uint8 H×W, 255 where hot; None: not asked for, or no infrared.
     """
 
     fused: np.ndarray
-    intensity: np.ndarray | None
     visible: np.ndarray | None
+    pair: Prepared | None
     hot_spots: np.ndarray | None
 
 
 class Pipeline:
-    """Conversion, scaling and fusion with the node's settings."""
+    """Conversion, scaling and fusion with the node's settings.
+
+    `use` and `fuse` are for the thread that fuses. The others may be called meanwhile by the one that receives: what
+    they bring holds from the next frame on, so that a frame is made from one state.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """
@@ -57,19 +61,24 @@ class Pipeline:
             settings["backend"],
             vividness=settings["vividness"],
             scaling=settings.scaling(),
-            registration=settings.registration(),
+            registration=settings.registration,
             threads=settings["threads"] or None,
             engine=settings.engine(),
             wait_for_engine=False,
         )
+        self._settings, self._registration = settings, settings.registration
+        self._crops = settings.crops()
+        self._start_anew = False
         self._depth = DepthInput() if settings["registration.depth"] else None
         self._infos: dict[Source, Any] = {}
+        self._infos_lock = threading.RLock()
+        self._maximum_megapixels: float = settings["maximum_megapixels"]
         self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
         self._visible_shape: tuple[int, ...] | None = None
-        self._until_check = self._until_drift_check = 0
+        self._checks = PixelChecks()
+        self._until_drift_check = 0
         self._watch_drift = settings["registration.check_drift"]
         self._drift: DriftWatch | None = DriftWatch() if self._watch_drift else None
-        self._byte_order_warning = ""
 
     @property
     def facts(self) -> dict[str, str]:
@@ -77,50 +86,66 @@ class Pipeline:
         backend = self._fuser.backend
         version = backend.metadata.get("ivif.version", "of unknown version")
         facts = {"backend": backend.describe(), "model": f"{backend.file.name} {version}"}
-        if self._drift is not None and self._drift.score is not None:
-            facts["alignment score"] = f"{self._drift.score:.3f}"
+        drift = self._drift
+        if drift is not None and (score := drift.score) is not None:
+            facts["alignment score"] = f"{score:.3f}"
         return facts
 
     @property
-    def warnings(self) -> list[str]:
-        """What looks wrong with the thermal images or their registration."""
+    def warnings(self) -> list[tuple[str, str]]:
+        """What looks wrong, each with the part of the diagnostics that says it: thermal, rgb or fusion."""
+        drift, registration = self._drift, self._registration
         found = [
-            self._byte_order_warning,
-            self._drift.warning if self._drift is not None else "",
-            self._fuser.registration.problem if isinstance(self._fuser.registration, CameraInfos) else "",
-            self._depth.problem if self._depth is not None else "",
+            *self._checks.warnings,
+            ("fusion", drift.warning if drift is not None else ""),
+            ("fusion", registration.problem if isinstance(registration, CameraInfos) else ""),
+            ("fusion", self._depth.problem if self._depth is not None else ""),
         ]
-        return [warning for warning in found if warning]
+        return [(part, warning) for part, warning in found if warning]
 
     @property
     def network_seconds(self) -> float:
         """The backend's share of the last `fuse`."""
         return self._fuser.backend.run_seconds
 
-    def apply(self, settings: Settings, changed: set[str]) -> None:
+    def use(self, settings: Settings) -> None:
         """Take over settings that may change live; scaling and registration keep their state unless they changed."""
+        if settings is self._settings:
+            return
+        changed = settings.changed(self._settings)
         self._fuser.vividness = settings["vividness"]
+        self._maximum_megapixels = settings["maximum_megapixels"]
         if any(name.startswith(("thermal_scaling.", "radiometry.")) for name in changed):
             self._fuser.scaling = settings.scaling()
-        if any(name.startswith("registration.") for name in changed):
-            self._fuser.registration = settings.registration()
+        if settings.registration is not self._registration or "registration.check_drift" in changed:
             self._watch_drift = settings["registration.check_drift"]
             self._drift = DriftWatch() if self._watch_drift else None
-            for source, message in self._infos.items():
-                with suppress(ConfigError):  # was said when it came
-                    self.set_camera_info(source, message)
+        crops = settings.crops()
+        if settings.registration is not self._registration or crops != self._crops:
+            self._registration = settings.registration  # first: an info that comes meanwhile must not pass it by
+            self._crops = crops
+            with self._infos_lock:
+                for source, message in self._infos.items():
+                    with suppress(ConfigError):  # was said when it came
+                        self.set_camera_info(source, message)
         self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
+        self._settings = settings
 
-    def set_camera_info(self, source: Source, message: Any) -> None:
-        """Take a camera's CameraInfo, which `registration.mode` camera_info needs.
+    def set_camera_info(self, source: Source, message: Any) -> bool:
+        """Take a camera's CameraInfo, which `registration.mode` camera_info needs. True if it says something else.
 
         Raises:
             ConfigError: it cannot be used; said once, `warnings` goes on saying it.
         """
-        self._infos[source] = message
-        registration = self._fuser.registration
-        if isinstance(registration, CameraInfos) and registration.set_info(source, message):
-            self._drift = DriftWatch() if self._watch_drift else None
+        with self._infos_lock:
+            self._infos[source] = message
+            registration = self._registration
+            changed = isinstance(registration, CameraInfos) and registration.set_info(
+                source, self._crops[source].camera_info(message)
+            )
+            if changed:
+                self._drift = DriftWatch() if self._watch_drift else None
+            return changed
 
     def set_depth(self, message: Any) -> None:
         """Take a depth Image of the visible camera's view, where `registration.depth` asks for it."""
@@ -129,7 +154,7 @@ class Pipeline:
 
     def reset(self) -> None:
         """The stream starts anew: forget earlier frames."""
-        self._fuser.scaling.reset()
+        self._start_anew = True
 
     def fuse(self, infrared: Any | None, visible: Any | None) -> FusedFrame:
         """Fuse two messages (Image or CompressedImage), or show the only one there is.
@@ -139,58 +164,51 @@ class Pipeline:
         Raises:
             InputError: one of them is malformed or of an unknown encoding.
         """
-        if self._depth is not None:
-            self._depth.update(self._fuser.registration)
-        pixels = None if visible is None else visible_pixels(visible)
+        if self._start_anew:
+            self._start_anew = False
+            self._fuser.scaling.reset()
+            self._checks = PixelChecks()
+        registration = self._registration
+        if self._depth is not None and isinstance(registration, (CameraInfos, Pinhole)):
+            self._depth.update(registration)
+        self._fuser.registration = registration.current if isinstance(registration, CameraInfos) else registration
+        pixels = None if visible is None else visible_pixels(visible, self._maximum_megapixels)
         if pixels is not None:
+            pixels = self._crops["visible"].apply(pixels, "RGB")
             self._visible_shape = pixels.shape
         if infrared is None:
-            return FusedFrame(pixels, None, pixels, None)
-        intensity, counts = self._scaled(infrared_pixels(infrared))
-        shape = self._visible_shape or intensity.shape
+            if pixels is None:
+                raise InputError("neither a thermal nor an RGB image")
+            return FusedFrame(pixels, pixels, None, None)
+        counts = self._crops["infrared"].apply(infrared_pixels(infrared, self._maximum_megapixels), "thermal")
+        if pixels is not None:
+            self._checks.look(infrared, visible, counts, pixels, self._crops["infrared"])
+        shape = self._visible_shape or counts.shape
+        pair = self._fuser.prepare(counts, np.zeros(shape[:2], np.uint8) if pixels is None else pixels)
         if pixels is None:
-            fused = self._fuser.register(intensity, np.zeros(shape[:2], np.uint8))
-            fused = as_bgr(fused) if len(shape) == 3 else fused
+            fused = as_bgr(pair.registered) if len(shape) == 3 else pair.registered
         else:
-            fused = self._fuser.fuse(intensity, pixels)
-            self._check_drift(intensity, pixels)
+            fused = self._fuser.fuse_prepared(pair)
+            self._check_drift(pair)
         if self._hot_spots is None:
-            return FusedFrame(fused, intensity, pixels, None)
-        hot = mask_onto_visible(self._fuser.registration, self._hot_spots(counts), shape[:2])
+            return FusedFrame(fused, pixels, pair, None)
+        hot = mask_onto_visible(self._fuser.registration, self._hot_spots(pair.counts), (shape[0], shape[1]))
         if self._draw:
             fused = fused.copy()
             draw_outline(fused, hot)
-        return FusedFrame(fused, intensity, pixels, hot)
+        return FusedFrame(fused, pixels, pair, hot)
 
-    def _scaled(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Intensity, and the counts without bad pixels."""
-        if counts.dtype == np.uint8:
-            return counts, counts
-        if counts.dtype == np.uint16:
-            self._check_byte_order(counts)
-        return self._fuser.scaling(counts), self._fuser.scaling.counts
-
-    def _check_byte_order(self, counts: np.ndarray) -> None:
-        if self._until_check == 0:
-            swapped = looks_swapped(counts)
-            self._byte_order_warning = (
-                "thermal bytes look swapped: the driver states a wrong is_bigendian" if swapped else ""
-            )
-        self._until_check = (self._until_check - 1) % BYTE_ORDER_INTERVAL
-
-    def _check_drift(self, intensity: np.ndarray, pixels: np.ndarray) -> None:
-        if self._drift is not None and self._until_drift_check == 0:
-            registered, stand_in = self._fuser.registration.apply(intensity, pixels.shape[:2])
-            self._drift.add(registered, luminance(pixels), stand_in)
+    def _check_drift(self, pair: Prepared) -> None:
+        drift = self._drift
+        if drift is not None and self._until_drift_check == 0:
+            drift.add(pair.registered, pair.visible_y, pair.outside)
         self._until_drift_check = (self._until_drift_check - 1) % DRIFT_INTERVAL
 
     def side_by_side(self, frame: FusedFrame) -> np.ndarray:
         """Thermal | RGB | fused on the visible grid, uint8 H×3W×3 BGR; black where a camera is missing."""
-        visible = np.zeros_like(frame.fused) if frame.visible is None else frame.visible
-        visible_y = visible if visible.ndim == 2 else cv2.cvtColor(visible, cv2.COLOR_BGR2GRAY)
-        registered = np.zeros_like(visible_y)
-        if frame.intensity is not None:
-            registered = self._fuser.register(frame.intensity, visible_y)
+        nothing = np.zeros_like(frame.fused)
+        registered = nothing if frame.pair is None else frame.pair.registered
+        visible = nothing if frame.visible is None else frame.visible
         return cv2.hconcat([as_bgr(image) for image in (registered, visible, frame.fused)])
 
     def close(self) -> None:

@@ -64,6 +64,11 @@ class Statistics:
             times = [t for t, _ in self._fused] if source == "fused" else list(self._received.get(source, ()))
         return sum(t >= now - WINDOW for t in times) / max(min(WINDOW, now - self.started), 1e-9)
 
+    def count(self, source: str, now: float) -> int:
+        """Frames of `source` within the window."""
+        with self._lock:
+            return sum(t >= now - WINDOW for t in self._received.get(source, ()))
+
     def silence(self, source: str, now: float) -> float:
         """Seconds since the last frame of a camera, or since the start where none came."""
         with self._lock:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib.util
 import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from rclpy.duration import Duration
 from rclpy.time import Time
 
-from ivif_core.nearest_pairing import NearestPairing
-from ivif_core.pairing import ApproximatePairing, Pair, Pairing, Source
+from ivif_core.sync.dropout_policy import Supervisor
+from ivif_core.sync.nearest import NearestPairing
+from ivif_core.sync.pairing import ApproximatePairing, Pair, Pairing
+from ivif_core.types import Source
 
 T = TypeVar("T")
 
@@ -23,6 +26,22 @@ def make_pairing(kind: str, slop: float, queue_size: int, infrared_offset: float
         return NearestPairing(slop, queue_size, infrared_offset, hold)
     has_message_filters = importlib.util.find_spec("message_filters") is not None
     return (MessageFiltersPairing if has_message_filters else ApproximatePairing)(slop, queue_size, infrared_offset)
+
+
+def change_pairing(supervisor: Supervisor, settings: Mapping[str, Any], changed: set[str]) -> None:
+    """Take over the parameters that may change between two frames.
+
+    Args:
+        settings: values of the node's parameters, by name.
+        changed: names of those that differ from what holds now.
+    """
+    pairing = supervisor.pairing
+    supervisor.policy = settings["on_missing"]
+    pairing.slop, pairing.queue_size = settings["slop"], settings["queue_size"]
+    if isinstance(pairing, NearestPairing):
+        pairing.hold = settings["hold_thermal"]
+    if "thermal_time_offset" in changed:
+        pairing.infrared_offset = settings["thermal_time_offset"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +58,7 @@ class _Frame:
 
 
 class MessageFiltersPairing(Pairing):
-    """`message_filters.ApproximateTimeSynchronizer` behind the interface of `ivif_core.pairing`.
+    """`message_filters.ApproximateTimeSynchronizer` behind the interface of `ivif_core.sync.pairing`.
 
     The queues are the library's own; the base bounds them and counts what it drops, which the library does not. The
     library calls back while it holds a lock that it would never release after an exception, so the callback only keeps
@@ -50,7 +69,10 @@ class MessageFiltersPairing(Pairing):
         import message_filters
 
         super().__init__(slop, queue_size, infrared_offset)
-        self._inputs = {"infrared": message_filters.SimpleFilter(), "visible": message_filters.SimpleFilter()}
+        self._inputs: dict[Source, Any] = {
+            "infrared": message_filters.SimpleFilter(),
+            "visible": message_filters.SimpleFilter(),
+        }
         inputs = list(self._inputs.values())
         self._synchronizer = message_filters.ApproximateTimeSynchronizer(inputs, queue_size, slop)
         self._synchronizer.registerCallback(self._keep)
@@ -58,8 +80,11 @@ class MessageFiltersPairing(Pairing):
         self._matched: list[Pair] = []
 
     def _match(self, source: Source, stamp: int) -> list[Pair]:
+        if stamp < 0:  # the constant offset takes it before 1970, which rclpy's Time cannot say
+            self._discard(source, stamp)
+            return []
         self._synchronizer.slop = Duration(nanoseconds=self._slop_ns)
-        self._synchronizer.queue_size = self.queue_size
+        self._synchronizer.queue_size = self.queue_size + 1  # a late frame may come into a full queue for a moment
         frame = _Frame(_Header(Time(nanoseconds=stamp)), self._queues[source][stamp])
         self._inputs[source].signalMessage(frame)
         matched, self._matched = self._matched, []
@@ -79,37 +104,53 @@ class MessageFiltersPairing(Pairing):
 
 
 class Latest(Generic[T]):
-    """A place for the newest items between two threads: what is not fetched in time is replaced, nothing queues.
+    """A place for the newest items between two threads, which holds what a burst brings and lets nothing queue up.
 
-    It holds one item, unless pairs come in bursts: one thermal frame of a slow camera decides several RGB frames.
+    Items come out in order while they fit. Where one more comes than fits, the other side is too slow: from then on
+    only the newest comes out, until it has caught up and had to wait.
+
+    Attributes:
+        replaced: how many items were never fetched.
     """
 
     BURST = 4
+    """A clump of a network camera, or the RGB frames that one thermal frame of a slow camera decides."""
 
     def __init__(self, capacity: int = 1) -> None:
         self._changed = threading.Condition()
         self._items: deque[T] = deque()
         self._capacity = capacity
-        self._closed = False
+        self._closed = self._behind = False
+        self.replaced = 0
 
-    def put(self, item: T) -> bool:
-        """Leave `item`; True if it replaced one that was never fetched."""
+    def put(self, item: T) -> None:
+        """Leave `item`; where there is no room, in the place of all that wait."""
         with self._changed:
-            replaced = len(self._items) >= self._capacity
-            if replaced:
-                self._items.popleft()
+            if len(self._items) >= self._capacity:
+                self._behind = True
+                self._drop(len(self._items))
             self._items.append(item)
             self._changed.notify()
-        return replaced
 
     def get(self) -> T | None:
         """Wait for an item and take it; None once `close` was called."""
         with self._changed:
+            if not self._items:
+                self._behind = False
             self._changed.wait_for(lambda: self._items or self._closed)
-            return None if self._closed else self._items.popleft()
+            if self._closed:
+                return None
+            if self._behind:
+                self._drop(len(self._items) - 1)
+            return self._items.popleft()
 
     def close(self) -> None:
         """Let `get` return None from now on."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def _drop(self, count: int) -> None:
+        for _ in range(count):
+            self._items.popleft()
+        self.replaced += count

@@ -8,6 +8,7 @@ ros2 launch ivif_ros fusion.launch.py replay:=/data/pairs rate:=15
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, SetEnvironmentVariable
@@ -15,10 +16,13 @@ from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from ivif_ros.processes import fastdds_profile
+from ivif_ros.tools.processes import fastdds_profile
 from launch import LaunchContext, LaunchDescription
 
 SHARE = Path(get_package_share_directory("ivif_ros"))
+
+RESPAWN_DELAY = 0.5
+"""Seconds; a node that cannot start, as with a wrong parameter, takes no whole core in trying."""
 
 ARGUMENTS = {
     "namespace": ("", "namespace of the node; its outputs become /NAMESPACE/ivif/fused …"),
@@ -30,6 +34,7 @@ ARGUMENTS = {
     "params": (str(SHARE / "config" / "fusion.yaml"), "parameter file"),
     "backend": ("", "runtime of the network; empty: what the parameter file says"),
     "model": ("", "ONNX file of a student; empty: what the parameter file says"),
+    "respawn": ("true", "start the node again when it dies (true or false); with replay the launch ends instead"),
     "log_level": ("info", "debug, info, warn or error"),
     "replay": ("", "instead of cameras: 'scene' (rendered), a folder of pairs, or a bag"),
     "rate": ("30", "replay: frames a second"),
@@ -52,12 +57,16 @@ def nodes(context: LaunchContext) -> list[Node | EmitEvent]:
             ("rgb/depth", value["depth"]),
         ],
     }
+    # A robot's launch goes on without the node, which comes back; a demonstration without it has nothing to show.
+    end: dict[str, Any] = {"respawn": value["respawn"].lower() == "true", "respawn_delay": RESPAWN_DELAY}
+    if value["replay"]:
+        end = {"on_exit": [EmitEvent(event=Shutdown(reason="the fusion node ended"))]}
     fusion = Node(
         executable="fusion_node",
         name="ivif_fusion",
         parameters=[value["params"], overrides],
         ros_arguments=["--log-level", value["log_level"]],
-        on_exit=[EmitEvent(event=Shutdown(reason="the fusion node ended"))],
+        **end,
         **common,
     )
     if not value["replay"]:

@@ -38,23 +38,23 @@ assert fused.shape == (64, 64, 3), fused.shape
 
 def test_the_node_imports_without_torch():
     pytest.importorskip("rclpy")
-    code = "import ivif_ros.fusion_node, ivif_ros.replay, ivif_ros.demo, ivif_ros.benchmark"
+    code = "import ivif_ros.fusion_node, ivif_ros.tools.replay, ivif_ros.tools.demo, ivif_ros.tools.benchmark"
     done = run_without(HEAVY, code)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "tensorrt", "rosbags"])
 def test_runtimes_are_imported_only_where_used(runtime):
-    done = run_without({runtime}, "import ivif_core.fusion, ivif_core.backends, ivif_core.cli, ivif_core.pairing")
+    done = run_without({runtime}, "import ivif_core.fusion, ivif_core.cli.main, ivif_core.sync.pairing")
     assert done.returncode == 0, done.stderr
 
 
 def test_every_command_starts_without_heavy_packages():
     code = """
 from importlib import import_module
-from ivif_core.cli import COMMANDS
+from ivif_core.cli.main import COMMANDS
 for name in COMMANDS:
-    import_module("ivif_core.commands." + name.replace("-", "_"))
+    import_module("ivif_core.cli.commands." + name.replace("-", "_"))
 """
     done = run_without({*HEAVY, "onnxruntime", "openvino", "tensorrt", "rosbags", "rclpy", "selenium"}, code)
     assert done.returncode == 0, done.stderr

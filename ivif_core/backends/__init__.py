@@ -5,29 +5,31 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from ivif_core.backends.base import Backend, Signature
-from ivif_core.backends.engine_options import EngineOptions
+from ivif_core.backends.runner import Runner
+from ivif_core.backends.student_model import Signature, StudentModel
+from ivif_core.backends.tensorrt.engine_options import EngineOptions
 from ivif_core.errors import BackendUnavailable, ConfigError, IvifError
 
 __all__ = [
     "AUTO_ORDER",
     "NAMES",
     "ON_CPU",
-    "Backend",
     "EngineOptions",
+    "Runner",
     "Signature",
+    "StudentModel",
     "available",
     "backend_class",
     "create",
 ]
 
 _CLASSES = {
-    "tensorrt": ("ivif_core.backends.tensorrt_backend", "TensorRtBackend"),
-    "torch": ("ivif_core.backends.torch_backend", "TorchBackend"),
-    "openvino": ("ivif_core.backends.openvino_backend", "OpenVinoBackend"),
-    "onnxruntime": ("ivif_core.backends.onnxruntime_backend", "OnnxRuntimeBackend"),
-    "onnxruntime:cuda": ("ivif_core.backends.onnxruntime_gpu", "OnnxRuntimeCudaBackend"),
-    "onnxruntime:tensorrt": ("ivif_core.backends.onnxruntime_gpu", "OnnxRuntimeTensorRtBackend"),
+    "tensorrt": ("ivif_core.backends.tensorrt.runner", "TensorRtRunner"),
+    "torch": ("ivif_core.backends.torch", "TorchRunner"),
+    "openvino": ("ivif_core.backends.openvino", "OpenVinoRunner"),
+    "onnxruntime": ("ivif_core.backends.onnxruntime", "OnnxRuntimeRunner"),
+    "onnxruntime:cuda": ("ivif_core.backends.onnxruntime_gpu", "OnnxRuntimeCudaRunner"),
+    "onnxruntime:tensorrt": ("ivif_core.backends.onnxruntime_gpu", "OnnxRuntimeTensorRtRunner"),
 }
 
 NAMES = tuple(_CLASSES)
@@ -40,7 +42,7 @@ ON_CPU = ("onnxruntime", "openvino")
 """Of these, several instances with fewer threads each fuse more pairs a second than one."""
 
 
-def backend_class(name: str) -> type[Backend]:
+def backend_class(name: str) -> type[Runner]:
     """The adapter of that name.
 
     Raises:
@@ -64,14 +66,14 @@ def create(
     threads: int | None = None,
     engine: EngineOptions | None = None,
     wait_for_engine: bool = True,
-) -> Backend:
-    """An opened backend; `auto` takes the first of `AUTO_ORDER` that is installed and loads the model.
+) -> StudentModel:
+    """The model, opened in a backend; `auto` takes the first of `AUTO_ORDER` that is installed and loads the model.
 
     Args:
         name: one of `NAMES`, or auto.
-        model, threads, engine: see `Backend`.
+        model, threads, engine: see `StudentModel`.
         wait_for_engine: False: where an engine has to be built first, fuse with the next backend of `AUTO_ORDER`
-            meanwhile, see `DeferredBackend`.
+            meanwhile, see `DeferredModel`.
 
     Raises:
         ConfigError: no backend of that name.
@@ -83,8 +85,8 @@ def create(
         reason = kind.why_unavailable()
         if reason:
             raise BackendUnavailable(f"backend {name!r}: {reason}; to have it: {kind.requirement}")
-        backend = kind(model, threads=threads, engine=engine)
-        return backend.open() if wait_for_engine else _open_at_once(backend)
+        student = StudentModel(kind, model, threads=threads, engine=engine)
+        return student.open() if wait_for_engine else _open_at_once(student)
     failures: list[str] = []
     for candidate in AUTO_ORDER:
         kind = backend_class(candidate)
@@ -99,15 +101,15 @@ def create(
     raise BackendUnavailable("no backend can run the model: " + "; ".join(failures))
 
 
-def _open_at_once(backend: Backend) -> Backend:
-    if not backend.needs_build():
-        return backend.open()
-    from ivif_core.backends.deferred import DeferredBackend
+def _open_at_once(wanted: StudentModel) -> StudentModel:
+    if not wanted.needs_build():
+        return wanted.open()
+    from ivif_core.backends.deferred import DeferredModel
 
     for candidate in AUTO_ORDER:
         kind = backend_class(candidate)
         if kind.why_unavailable() is None:
-            fallback = kind(backend.model, threads=backend.threads, engine=backend.engine)
+            fallback = StudentModel(kind, wanted.model, threads=wanted.threads, engine=wanted.engine)
             if not fallback.needs_build():
-                return DeferredBackend(backend, fallback).open()
-    return backend.open()
+                return DeferredModel(wanted, fallback).open()
+    return wanted.open()

@@ -7,62 +7,61 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
 import numpy as np
 
-from ivif_core.backends.base import Backend, Signature
-from ivif_core.backends.engine_options import build_arguments
+from ivif_core.backends.student_model import StudentModel
+from ivif_core.backends.tensorrt.engine_options import build_arguments
 from ivif_core.errors import IvifError
 
 _LOG = logging.getLogger(__name__)
-_RUN_IVIF = "import sys; from ivif_core.cli import main; sys.exit(main(sys.argv[1:]))"
+_RUN_IVIF = "import sys; from ivif_core.cli.main import main; sys.exit(main(sys.argv[1:]))"
 _END_S = 1.0
 
 
-class DeferredBackend(Backend):
+class DeferredModel(StudentModel):
     """Starts on `fallback` at once; `wanted` takes over when its engine is in the cache and loaded.
 
     The build is a process of its own: it can be ended at any moment whatever TensorRT does, its crash harms nobody, and
     its result is the cached engine. Where it fails the fallback stays, and `describe` says why.
     """
 
-    name: ClassVar[str] = "deferred"
-    requirement: ClassVar[str] = "nothing of its own"
-
-    def __init__(self, wanted: Backend, fallback: Backend) -> None:
+    def __init__(self, wanted: StudentModel, fallback: StudentModel) -> None:
         """
         Args:
-            wanted: not open; a backend that `needs_build`.
+            wanted: not open; one that `needs_build`.
             fallback: not open; usable at once.
         """
-        super().__init__(wanted.model, threads=wanted.threads, engine=wanted.engine)
+        super().__init__(wanted.kind, wanted.model, threads=wanted.threads, engine=wanted.engine)
+        self.name = "deferred"
         self._wanted = wanted
-        self._fallback = fallback
-
-    @classmethod
-    def why_unavailable(cls) -> str | None:
-        return None
+        self._fallback = self._current = fallback
 
     @property
-    def current(self) -> Backend:
-        """The backend that the last `infer` used."""
+    def current(self) -> StudentModel:
+        """The model in the backend that the last `infer` used."""
         return self._current
 
-    def _open(self) -> Signature:
-        self._current = self._fallback.open()
-        self.file = self._current.file
+    @property
+    def device_seconds(self) -> float | None:
+        return self._current.device_seconds
+
+    def open(self) -> DeferredModel:
+        if self._is_open:
+            return self
+        self._take(self._fallback.open())
         self._state = "an engine is built"
         self._ready = threading.Event()
         self._closing = threading.Event()
         self._child: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._prepare, name="engine build", daemon=True)
+        self._is_open = True
         self._thread.start()
-        return self._current.signature
+        return self
 
     def infer(self, infrared: np.ndarray, visible: np.ndarray, vividness: float) -> np.ndarray:
-        """As `Backend.infer`, on the wanted backend from the first call after it got ready."""
+        """As `StudentModel.infer`, on the wanted backend from the first call after it got ready."""
         self.open()
         self._swap_when_ready()
         fused = self._current.infer(infrared, visible, vividness)
@@ -70,15 +69,15 @@ class DeferredBackend(Backend):
         return fused
 
     def infer_many(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]], vividness: float) -> Iterator[np.ndarray]:
-        """As `Backend.infer_many`, all of them on the backend that is in use at the start."""
+        """As `StudentModel.infer_many`, all of them on the backend that is in use at the start."""
         self.open()
         self._swap_when_ready()
         return self._current.infer_many(pairs, vividness)
 
-    def _run(self, feeds: dict[str, np.ndarray]) -> np.ndarray:
-        return self._current._run(feeds)
-
-    def _close(self) -> None:
+    def close(self) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
         with self._lock:
             self._closing.set()
             if self._child is not None:
@@ -96,9 +95,12 @@ class DeferredBackend(Backend):
         if self._ready.is_set():
             self._ready.clear()
             self._current.close()
-            self._current = self._wanted
-            self.signature, self.file = self._wanted.signature, self._wanted.file
+            self._take(self._wanted)
             _LOG.warning("from now on with %s", self._wanted.describe())
+
+    def _take(self, current: StudentModel) -> None:
+        self._current = current
+        self.signature, self.file, self.metadata = current.signature, current.file, current.metadata
 
     def _prepare(self) -> None:
         """The thread: build in a child process, load here, and report."""

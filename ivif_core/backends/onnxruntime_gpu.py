@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ivif_core.backends.cuda import why_no_driver
-from ivif_core.backends.engine_cache import EngineCache
-from ivif_core.backends.onnxruntime_backend import OnnxRuntimeBackend
+from ivif_core.backends.onnxruntime import OnnxRuntimeRunner
+from ivif_core.backends.tensorrt.engine_cache import EngineCache
 
 
-class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
+class OnnxRuntimeCudaRunner(OnnxRuntimeRunner):
     """Runs the model with ONNX Runtime's CUDA provider."""
 
     name: ClassVar[str] = "onnxruntime:cuda"
     requirement: ClassVar[str] = "an NVIDIA GPU, and pip install onnxruntime-gpu in place of onnxruntime"
     takes_maps: ClassVar[bool] = False
+    on_cpu: ClassVar[bool] = False
     provider: ClassVar[str] = "CUDAExecutionProvider"
 
     @classmethod
@@ -30,7 +31,7 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
         return {"device_id": self.engine.device}
 
 
-class OnnxRuntimeTensorRtBackend(OnnxRuntimeCudaBackend):
+class OnnxRuntimeTensorRtRunner(OnnxRuntimeCudaRunner):
     """Runs the model with ONNX Runtime's TensorRT provider, which keeps its engines in our cache folder."""
 
     name: ClassVar[str] = "onnxruntime:tensorrt"

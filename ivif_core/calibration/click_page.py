@@ -15,7 +15,7 @@ import numpy as np
 from ivif_core.calibration.fitting import fit, residuals
 from ivif_core.calibration.overlay import overlay
 from ivif_core.errors import InputError
-from ivif_core.text_files import write_text
+from ivif_core.files.writing import write_text
 
 LARGEST_BODY = 1 << 20
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ivif_core.registration import rescaling
+from ivif_core.registration.base import rescaling
 
 TILES = 8
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ivif_core.errors import ConfigError
-from ivif_core.registration import Size
+from ivif_core.registration.base import Size
 
 SPREAD = 1.07
 """The scale is looked for within this factor of the noted one."""

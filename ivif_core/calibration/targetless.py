@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 
 from ivif_core.calibration.fitting import Model, fit, residuals, transform
-from ivif_core.calibration.orientation import alignment_score, orientation_field
 from ivif_core.errors import ConfigError, InputError
-from ivif_core.registration import Size, rescaling
+from ivif_core.registration.base import Size, rescaling
+from ivif_core.registration.orientation import alignment_score, orientation_field
 
 Pair = tuple[np.ndarray, np.ndarray]
 """Infrared and visible, uint8 grey."""

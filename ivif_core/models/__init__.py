@@ -3,20 +3,30 @@
 The ONNX contract: inputs `infrared`, `visible` (N×1×H×W) and, once the student has one, `vividness` (float32 [1]);
 output `fused` (N×1×H×W). float32 in [0, 1] in `student.onnx`; `student_uint8.onnx` beside it takes and gives uint8
 0..255 and is the same network. So is `student_maps.onnx`, the form for CPUs, whose full-resolution work is done outside
-the runtime (`ivif_core.skeleton`): `statistics` (float32 1×4×2⌈H/8⌉×2⌈W/8⌉) and `vividness` in, `maps` out. Any height
-and width from 32 up. Metadata: `ivif.version`, `ivif.stride`, `ivif.receptive_field`, `ivif.recipe_sha256`; and in all
-forms of a float32 file `ivif.made_from`, the SHA-256 of that file.
+the runtime (`models.local_affine`): `statistics` (float32 1×4×2⌈H/8⌉×2⌈W/8⌉) and `vividness` in, `maps` out. Any height
+and width from 32 up. Metadata: `ivif.version`, `ivif.network` (which module it was exported from, see
+`training.networks`), `ivif.stride`, `ivif.receptive_field`, `ivif.recipe_sha256`; and in all forms of a float32 file
+`ivif.made_from`, the SHA-256 of that file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ivif_core.errors import ModelError
+from ivif_core.errors import ConfigError, ModelError, OutputError
+from ivif_core.files.outputs import check_file
+from ivif_core.files.reading import read_bytes
+from ivif_core.files.writing import printable
+
+MAXIMUM_MODEL = 512 << 20
+"""Bytes of an ONNX file; the shipped student has a few hundred thousand."""
 
 _METADATA_FIELD = 14  # ModelProto.metadata_props, onnx.proto
 _GRAPH_FIELD = 7  # ModelProto.graph
+_NODE_FIELD, _OPERATOR_FIELD = 1, 4  # GraphProto.node, NodeProto.op_type
+_CONTROL_FLOW: set[bytes | int | None] = {b"Loop", b"Scan", b"If"}
+"""No network of ours has them, and with them a file can run for ever."""
 
 
 def resolve_model(model: str | Path | None = None) -> Path:
@@ -53,24 +63,49 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     """Metadata of an ONNX file, read without any ONNX library: a robot may have none (TensorRT only).
 
     Raises:
-        ModelError: the file is no ONNX model, or is cut short.
+        ModelError: the file is no ONNX model, is cut short, or has loops.
     """
     path = Path(path)
     metadata: dict[str, str] = {}
     has_graph = False
+    operators: set[bytes | int | None] = set()
     try:
-        for field, value in _fields(path.read_bytes()):
+        for field, value in _fields(read_bytes(path, MAXIMUM_MODEL)):
             if field == _METADATA_FIELD and isinstance(value, bytes):
                 entry = dict(_fields(value))
                 metadata[entry.get(1, b"").decode()] = entry.get(2, b"").decode()
-            has_graph = has_graph or field == _GRAPH_FIELD
-    except OSError as error:
-        raise ModelError(f"model: cannot read {path}: {error.strerror}") from error
+            if field == _GRAPH_FIELD and isinstance(value, bytes):
+                has_graph = True
+                operators |= {
+                    dict(_fields(node)).get(_OPERATOR_FIELD) for n, node in _fields(value) if n == _NODE_FIELD
+                }
+    except ConfigError as error:
+        raise ModelError(f"model: {error}") from error
     except (ValueError, IndexError, AttributeError, TypeError) as error:
         raise ModelError(f"model: {path} is not an ONNX file, or is cut short ({error})") from error
+    if endless := operators & _CONTROL_FLOW:
+        raise ModelError(
+            f"model: {path} has {', '.join(sorted(name.decode() for name in endless if isinstance(name, bytes)))}: networks with control flow are not run"
+        )
     if not has_graph:
         raise ModelError(f"model: {path} is not an ONNX file: it holds no graph")
     return metadata
+
+
+def check_model_target(path: Path, inputs: Iterable[str | Path | None] = ()) -> None:
+    """Refuse a model file that may not be written: an input, or one that is there and is no model of ivif.
+
+    Raises:
+        OutputError: it may not.
+    """
+    check_file(path, inputs, overwrite=True)
+    if path.exists():
+        try:
+            ours = any(key.startswith("ivif.") for key in read_metadata(path))
+        except ModelError:
+            ours = False
+        if not ours:
+            raise OutputError(f"{printable(path)} is there and no model of ivif; remove it, or choose another folder")
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:

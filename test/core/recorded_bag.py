@@ -111,7 +111,7 @@ def read_all(bag: Path) -> dict[str, list[tuple[int, bytes]]]:
 
 def main(folder: Path, bag: Path) -> None:
     """Record a folder of real pairs three times over, thermal as 16-bit counts of 640×512: for `ivif bench-bag`."""
-    from ivif_core.image_files import pair_by_stem, read_infrared, read_visible
+    from ivif_core.imaging.files import pair_by_stem, read_infrared, read_visible
 
     files, _ = pair_by_stem(folder / "infrared", folder / "visible")
     pairs = [(counts_of(read_infrared(infrared)), read_visible(visible)) for infrared, visible in files.values()]

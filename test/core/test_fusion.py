@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ivif_core import colour
 from ivif_core.backends import available
 from ivif_core.errors import InputError
 from ivif_core.fusion import Fuser
-from ivif_core.registration import Homography
-from ivif_core.thermal import FixedScaling
+from ivif_core.imaging import colour
+from ivif_core.registration.base import Homography
+from ivif_core.thermal.scaling import FixedScaling
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_any_size_gives_the_visible_shape(fuser, height, width, infrared_height,
 def test_luminance_is_fused_and_chrominance_is_the_visibles(fuser):
     infrared, visible = smooth(1, 96, 128), smooth(0, 96, 128, 3)
     grey = fuser.fuse(infrared, visible, grey=True)
-    registered = fuser.register(infrared, colour.luminance(visible))
+    registered = fuser.prepare(infrared, visible).registered
     np.testing.assert_array_equal(grey, fuser.fuse_luminance(registered, colour.luminance(visible)))
     np.testing.assert_array_equal(fuser.fuse(infrared, visible), colour.recompose(grey, visible))
 
@@ -52,10 +52,19 @@ def test_a_result_survives_the_next_call(fuser):
 def test_counts_floats_and_bytes_of_one_scene_fuse_alike(fuser):
     intensity, visible = smooth(1, 64, 64), smooth(0, 64, 64, 3)
     expected = fuser.fuse(intensity, visible)
-    np.testing.assert_array_equal(fuser.fuse((intensity / 255).astype(np.float32), visible), expected)
+    np.testing.assert_array_equal(fuser.fuse(cv2.merge([intensity] * 3), visible), expected)
     with Fuser(scaling=FixedScaling(1000, 1000 + 255 * 16)) as scaled:
-        counts = intensity.astype(np.uint16) * 16 + 1000
-        np.testing.assert_array_equal(scaled.fuse(counts, visible), expected)
+        for kind in (np.uint16, np.int32, np.float32, np.float64):
+            counts = intensity.astype(kind) * 16 + 1000
+            np.testing.assert_array_equal(scaled.fuse(counts, visible), expected)
+
+
+def test_kelvin_celsius_and_dead_pixels_go_through_the_scaling(fuser):
+    visible, celsius = smooth(0, 64, 64, 3), smooth(1, 64, 64) / np.float32(8) - 5
+    expected = fuser.fuse(celsius, visible)
+    np.testing.assert_allclose(fuser.fuse(celsius + np.float32(273.15), visible), expected, atol=2)
+    celsius[3, 4] = np.nan
+    assert fuser.prepare(celsius, visible).intensity.std() > 10
 
 
 def test_where_thermal_does_not_see_the_visible_is_left(fuser):
@@ -63,7 +72,7 @@ def test_where_thermal_does_not_see_the_visible_is_left(fuser):
     shift = np.array([[1, 0, 64], [0, 1, 0], [0, 0, 1]], float)
     with Fuser(registration=Homography(shift)) as shifted:
         y = colour.luminance(visible)
-        registered = shifted.register(smooth(1, 128, 128), y)
+        registered = shifted.prepare(smooth(1, 128, 128), visible).registered
     np.testing.assert_array_equal(registered[:, :63], y[:, :63])
     np.testing.assert_array_equal(registered[:, 71:], smooth(1, 128, 128)[:, 7:64])  # past the soft border
 
@@ -71,10 +80,8 @@ def test_where_thermal_does_not_see_the_visible_is_left(fuser):
 @pytest.mark.parametrize(
     ("infrared", "visible", "told"),
     [
-        (smooth(0, 64, 64, 3), smooth(0, 64, 64), "infrared"),
-        (smooth(0, 64, 64).astype(np.int32), smooth(0, 64, 64), "infrared: expected uint8, uint16 or float, got int32"),
-        (smooth(0, 64, 64) * 1.0, smooth(0, 64, 64), r"expected float intensity in \[0, 1\]"),
-        (np.full((64, 64), np.nan), smooth(0, 64, 64), r"\[0, 1\]"),
+        (smooth(0, 64, 64, 4), smooth(0, 64, 64), "infrared: expected H×W"),
+        (smooth(0, 64, 64) > 3, smooth(0, 64, 64), "infrared: expected an array of numbers, got bool"),
         (smooth(0, 64, 64), smooth(0, 64, 64, 4), "visible: expected H×W grey or H×W×3 BGR"),
         (smooth(0, 64, 64), smooth(0, 64, 64) * 1.0, "visible: expected a uint8"),
         (smooth(0, 64, 64), smooth(0, 20, 64), "at least 32×32"),

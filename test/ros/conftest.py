@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ivif_ros.processes import isolated_environment
+from ivif_ros.tools.processes import isolated_environment
 
 if importlib.util.find_spec("rclpy") is None:
     collect_ignore_glob = ["test_*.py"]  # no ROS here: pip install 'ivif_ros[ros]'

@@ -15,7 +15,7 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from ivif_core.image_message import fill_image
+from ivif_core.imaging.messages import fill_image
 from ivif_ros.fusion_node import FusionNode
 from test.ros.conftest import wait_for
 

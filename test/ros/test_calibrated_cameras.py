@@ -10,10 +10,10 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 
 from ivif_core.fusion import Fuser
-from ivif_core.image_message import decode_image
-from ivif_core.pinhole import Camera, Pinhole
-from ivif_core.registration import Resize
-from ivif_core.thermal import FixedScaling
+from ivif_core.imaging.messages import decode_image
+from ivif_core.registration.base import Resize
+from ivif_core.registration.pinhole import Camera, Pinhole
+from ivif_core.thermal.scaling import FixedScaling
 from test.ros.conftest import wait_for
 from test.ros.rig import Rig, fixed_scaling, image, pair_of, scene
 

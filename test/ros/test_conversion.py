@@ -11,7 +11,7 @@ import pytest
 from sensor_msgs.msg import Image
 
 from ivif_core.errors import InputError
-from ivif_core.image_message import UnsupportedEncoding, fill_image
+from ivif_core.imaging.messages import UnsupportedEncoding, fill_image
 from ivif_ros.conversion import infrared_pixels, visible_pixels
 
 

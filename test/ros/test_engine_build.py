@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from test.core.test_deferred import Rig as EngineRig
+from test.core.backends.test_deferred import Rig as EngineRig
 from test.ros.conftest import wait_for
 from test.ros.rig import Rig, pair_of, scene
 

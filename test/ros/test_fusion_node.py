@@ -16,9 +16,9 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ivif_core.fusion import Fuser
-from ivif_core.image_message import decode_image
-from ivif_core.thermal import FixedScaling
-from ivif_ros.processes import Processes, isolated_environment
+from ivif_core.imaging.messages import decode_image
+from ivif_core.thermal.scaling import FixedScaling
+from ivif_ros.tools.processes import Processes, isolated_environment
 from test.ros.conftest import wait_for
 from test.ros.rig import SECOND, Rig, compressed, fixed_scaling, image, pair_of, scene
 
@@ -139,11 +139,14 @@ def test_stamps_that_jump_back_start_pairing_anew(graph):
     rig = Rig(graph)
     rig.until_fused(pair_of(counts, visible))
     past = rig.tester.get_clock().now().nanoseconds - 1000 * SECOND
-    before = len(rig.fused)
+
+    def fused_anew() -> bool:
+        return any(Time.from_msg(message.header.stamp).nanoseconds < past + SECOND for message in rig.fused)
+
     for step in range(10):
         rig.send(*pair_of(counts, visible)(past + step * SECOND // 30))
-        wait_for(lambda: len(rig.fused) > before, 0.2)
-    assert Time.from_msg(rig.fused[-1].header.stamp).nanoseconds < past + SECOND
+        wait_for(fused_anew, 0.2)
+    assert wait_for(fused_anew)
     rig.status("jumped back")
 
 
@@ -173,7 +176,14 @@ def test_parameters_change_live_and_bad_values_are_refused_with_the_reason(graph
         expected = fuser.fuse(counts, visible)
     assert rig.fused[-1].encoding == "rgb8"
     np.testing.assert_array_equal(decode_image(rig.fused[-1])[:, :, ::-1], expected)
-    for name, value, reason in (("slop", -1.0, "slop"), ("vividness", 2.0, "vividness"), ("model", "x", "cleanup")):
+    refused = {
+        ("slop", -1.0): "slop: -1.0 is outside [0, 10]",
+        ("vividness", "high"): "vividness: expected a finite number, got 'high'",
+        ("on_missing", "bogus"): "on_missing: 'bogus' is not one of pause",
+        ("vividnes", 1.0): "vividnes: no such parameter; the nearest is vividness",
+        ("model", "x"): "cleanup",
+    }
+    for (name, value), reason in refused.items():
         result = rig.set(**{name: value})[0]
         assert not result.successful and reason in result.reason
     assert rig.set(slop=0)[0].successful
@@ -194,13 +204,14 @@ def test_thermal_time_offset_and_slop_decide_what_is_a_pair(graph):
 def test_a_slow_network_drops_old_pairs_and_latency_stays_flat(graph, monkeypatch):
     counts, visible = scene()
     rig = Rig(graph)
-    fast = rig.fusion._pipeline.fuse
+    pipeline = rig.fusion.session.pipeline
+    fast = pipeline.fuse
 
     def slow(*pair):
         time.sleep(0.1)
         return fast(*pair)
 
-    monkeypatch.setattr(rig.fusion._pipeline, "fuse", slow)
+    monkeypatch.setattr(pipeline, "fuse", slow)
     latencies = []
     rig.tester.create_subscription(
         Image,
@@ -214,7 +225,7 @@ def test_a_slow_network_drops_old_pairs_and_latency_stays_flat(graph, monkeypatc
         time.sleep(1 / 30)
     assert len(latencies) >= 10
     assert np.median(latencies[-5:]) < 0.5
-    assert rig.fusion._statistics.dropped["pair replaced by a newer one"] >= 20
+    assert rig.fusion.session.stream.dropped["pair replaced by a newer one"] >= 20
 
 
 def test_lifecycle_transitions_by_service(graph):

@@ -11,7 +11,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from ivif_core.image_message import decode_image
+from ivif_core.imaging.messages import decode_image
 from test.ros.conftest import wait_for
 from test.ros.rig import SECOND, Rig, image, scene
 

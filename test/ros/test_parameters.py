@@ -1,101 +1,238 @@
+"""The table on a node, against real rcl; and beside it offline, so that both sides say the same."""
+
 from __future__ import annotations
 
+import contextlib
+import secrets
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("rclpy")
-from rclpy.parameter import Parameter
+import rclpy
+from rcl_interfaces.msg import ParameterType
+from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
 
 from ivif_core.errors import ConfigError
-from ivif_ros.parameters import PARAMETERS, Settings
+from ivif_core.settings import PARAMETERS, Parameter, Settings, is_foreign, read_parameter_file
+from ivif_ros.parameters import declare, descriptor, refusal, values_of
+from ivif_ros.tools.processes import isolated_environment
+from test.core.settings.cases import NEEDS, neighbours, refused
 
-CONFIG = Path(__file__).resolve().parents[2] / "config" / "fusion.yaml"
-
-
-def flatten(tree: dict, prefix: str = "") -> dict:
-    flat = {}
-    for key, value in tree.items():
-        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
-    return flat
+CAMERAS = "model: homography\nhomography: [1, 0, 0, 0, 1, 0, 0, 0, 1]\n"
 
 
-def test_parameter_file_holds_every_parameter_with_its_default():
-    values = flatten(yaml.safe_load(CONFIG.read_text())["/**"]["ros__parameters"])
-    assert values == {parameter.name: parameter.default for parameter in PARAMETERS}
-    assert all(type(values[p.name]) is type(p.default) for p in PARAMETERS)
+@pytest.fixture(scope="module")
+def context():
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=1 + secrets.randbelow(101))
+    keeper = Node("keeper", context=context)  # while it lives, further nodes of the context take milliseconds
+    yield context
+    keeper.destroy_node()
+    rclpy.try_shutdown(context=context)
 
 
-def test_every_parameter_is_described_and_its_default_is_allowed():
-    for parameter in PARAMETERS:
-        assert parameter.description.endswith(".")
-        assert parameter.read(parameter.default) == parameter.default
-        assert parameter.descriptor().description == parameter.description
+@contextlib.contextmanager
+def node_with(context, arguments: list[str], namespace: str = ""):
+    node = Node(
+        "ivif_fusion",
+        context=context,
+        namespace=namespace,
+        cli_args=["--ros-args", *arguments],
+        use_global_arguments=False,
+        enable_rosout=False,
+        start_parameter_services=False,
+    )
+    try:
+        yield node
+    finally:
+        node.destroy_node()
 
 
-def test_a_whole_number_serves_where_a_float_is_expected():
-    settings = Settings.from_values({"slop": 1, "thermal_scaling.low": 20000})
-    assert settings["slop"] == 1.0 and isinstance(settings["slop"], float)
+def on_node(context, path: Path) -> str:
+    """Why a node that is started with this parameter file does not take it; empty: it does."""
+    with node_with(context, ["--params-file", str(path)]) as node:
+        try:
+            declare(node)
+        except ConfigError as error:
+            return str(error)
+    return ""
+
+
+def offline(path: Path) -> str:
+    """Why a command with `--params` does not take it."""
+    try:
+        Settings.from_values(read_parameter_file(path))
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+def write(path: Path, values: dict[str, str]) -> Path:
+    path.write_text("/**:\n  ros__parameters:\n" + "".join(f"    {name}: {word}\n" for name, word in values.items()))
+    return path
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)
+def test_node_and_offline_take_and_refuse_the_same_in_the_same_words(context, tmp_path, parameter):
+    (tmp_path / "cameras.yaml").write_text(CAMERAS)
+    path = tmp_path / "fusion.yaml"
+    good = [f'"{choice}"' for choice in parameter.choices or ()]
+    good += [str(limit) for limit in parameter.range or ()]
+    needs = {
+        name: word.replace("FILE", str(tmp_path / "cameras.yaml"))
+        for name, word in NEEDS.get(parameter.name, {}).items()
+    }
+    for word in good:
+        if not (parameter.name.endswith("_percentile") and float(word) in (0.0, 100.0)):  # a pair must not be equal
+            write(path, {parameter.name: word, **needs})
+            assert (on_node(context, path), offline(path)) == ("", "")
+    for word, told in refused(parameter).items():
+        said = on_node(context, write(path, {parameter.name: word}))
+        assert said.startswith(f"{parameter.name}: ") and told in said, word
+        assert offline(path) == said
+    for name in neighbours(parameter.name):
+        said = on_node(context, write(path, {name: good[0] if good else "1"}))
+        assert said.startswith(f"{name}: no such parameter; the nearest is ")
+        assert offline(path) == said
+
+
+def test_the_shipped_file_is_every_default_on_the_node(context):
+    shipped = Path(__file__).resolve().parents[2] / "config/fusion.yaml"
+    with node_with(context, ["--params-file", str(shipped)]) as node:
+        assert declare(node) == Settings.from_values()
+
+
+@pytest.fixture(scope="module")
+def declared(context):
+    with node_with(context, []) as node:
+        declare(node)
+        yield node
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)
+def test_every_parameter_is_declared_with_description_limits_and_default(declared, parameter):
+    shown = declared.describe_parameter(parameter.name)
+    expected = descriptor(parameter)
+    expected.type = shown.type  # rclpy fills it in
+    assert shown == expected and shown.description == parameter.description
+    value = declared.get_parameter(parameter.name).value
+    assert (list(value) if isinstance(parameter.default, list) else value) == parameter.default
+    kinds = {float: "DOUBLE", int: "INTEGER", bool: "BOOL", str: "STRING", list: "DOUBLE_ARRAY"}
+    wanted = getattr(ParameterType, f"PARAMETER_{kinds[type(parameter.default)]}")
+    assert declared.get_parameter(parameter.name).type_.value == wanted
+    limits = [*shown.floating_point_range, *shown.integer_range]
+    assert [(limit.from_value, limit.to_value) for limit in limits] == ([parameter.range] if parameter.range else [])
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)
+def test_what_is_set_while_it_runs_is_refused_in_the_words_of_the_table(declared, parameter: Parameter):
+    for value in ("bogus", 3, -1.0e9, True, [True], [1.0, float("nan")]):
+        try:
+            parameter.read(value)
+        except ConfigError as error:
+            assert refusal(declared, [RosParameter(parameter.name, value=value)]) == str(error)
+        else:
+            assert not refusal(declared, [RosParameter(parameter.name, value=value)])
+    said = refusal(declared, [RosParameter(f"{parameter.name}x", value=1)])
+    assert said == f"{parameter.name}x: no such parameter; the nearest is {parameter.name}"
+
+
+def test_names_of_ros_itself_are_taken_from_file_and_command_line(context):
+    arguments = ["-p", "use_sim_time:=true", "-p", "start_type_description_service:=false", "-p", "slop:=1"]
+    arguments += ["-p", "qos_overrides./thermal/image_raw.subscription.reliability:=reliable"]
+    with node_with(context, arguments) as node:
+        assert declare(node)["slop"] == 1.0
+        for name in node._parameters:
+            assert is_foreign(name) or name in Settings.from_values().values, name
+        assert not refusal(node, [RosParameter("use_sim_time", value=False)])
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("argument", "told"),
     [
-        ("slop", -0.1, "outside"),
-        ("slop", "soon", "expected float"),
-        ("vividness", 1.5, "outside [0, 1]"),
-        ("queue_size", 2.5, "expected int"),
-        ("backend", "abacus", "not one of auto"),
-        ("autostart", 1, "expected bool"),
-        ("registration.homography", [1.0, 0.0], "nine"),
-        ("registration.homography", "identity", "list of numbers"),
+        ("vividnes:=1", "vividnes: no such parameter; the nearest is vividness"),
+        ("slop:=20", "slop: 20.0 is outside [0, 10]"),
+        ("hot_spots.mode:=off", "hot_spots.mode: expected text in quotes, got False"),
+        ('hot_spots.mode:="off"', ""),
+        ("thermal_scaling.mod:=fixed", "the nearest is thermal_scaling.mode"),
     ],
 )
-def test_a_bad_value_is_refused_with_name_and_reason(name, value, told):
-    values = {name: value, "registration.mode": "homography"}
-    with pytest.raises(ConfigError) as refused:
-        Settings.from_values(values)
-    assert told in str(refused.value)
-    assert name.split(".")[0] in str(refused.value)
+def test_the_command_line_is_checked_too(context, argument, told):
+    with node_with(context, ["-p", argument]) as node:
+        try:
+            declare(node)
+            assert not told
+        except ConfigError as error:
+            assert told and told in str(error)
 
 
-def test_values_that_do_not_fit_one_another_are_refused():
-    with pytest.raises(ConfigError, match="thermal scaling"):
-        Settings.from_values({"thermal_scaling.mode": "fixed", "thermal_scaling.low": 9, "thermal_scaling.high": 3})
+def test_a_misspelt_parameter_ends_the_node_with_one_line():
+    command = [sys.executable, "-m", "ivif_ros", "--ros-args", "-p", "vividnes:=1.0"]
+    done = subprocess.run(command, env=isolated_environment(), capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "fusion_node: vividnes: no such parameter; the nearest is vividness"
 
 
-def test_depth_needs_calibrated_cameras():
-    with pytest.raises(ConfigError, match=r"registration\.depth: mode resize"):
-        Settings.from_values({"registration.depth": True})
-    settings = Settings.from_values({"registration.depth": True, "registration.mode": "camera_info"})
-    with pytest.raises(ConfigError, match=r"registration\.depth: mode none"):
-        settings.with_changes([Parameter("registration.mode", value="none")], only_live=True)
-    with pytest.raises(ConfigError, match="rotation"):
-        Settings.from_values({"registration.mode": "camera_info", "registration.rotation": [1.0] * 9})
+# Parameter files: the reader of offline tools against rcl's own parser.
+
+WORDS = [
+    *("1", "0", "-3", "+5", "010", "0x1F", "08", "1_000", "1:30", "1.5", ".5", "5.", "1e3", "-1E-3", "1e999", ".inf"),
+    *("-.INF", "+.inf", ".nan", "nan2", "99999999999999999999", "true", "True", "on", "No", "y", "off", "null", "~"),
+    *("2020-01-01", "abc", "a-b", "'1'", "'on'", "''", '"off"', "!!str 5", "!!int 5", "!!float 1"),
+]
+scalars = st.sampled_from(WORDS)
+in_lists = st.sampled_from([word for word in WORDS if ":" not in word])  # rcl's libyaml ends a word there
+words = st.one_of(scalars, st.lists(in_lists, max_size=3).map(lambda items: f"[{', '.join(items)}]"))
+keys = st.sampled_from(["a", "b", "a.b", "slop", "1", "true"])
+groups = st.recursive(
+    st.dictionaries(keys, words, min_size=1, max_size=3),
+    lambda inner: st.dictionaries(keys, words | inner, min_size=1, max_size=3),
+    max_leaves=6,
+)
+NODES = [
+    *("ivif_fusion", "/ivif_fusion", "/**", "/*", "/**/ivif_fusion", "/*/ivif_fusion", "/*/*", "/robot1/ivif_fusion"),
+    *("/robot1/*", "/robot1/**", "/a/b/ivif_fusion", "/a/**", "other", "robot1/other", "robot1", "/robot1", "a"),
+]
+nodes = st.sampled_from(NODES)
+parts = st.sampled_from(["ivif_fusion", "'*'", "'**'", "b", "other"])
+sections = groups.map(lambda group: {"ros__parameters": group})
+bodies = st.recursive(sections, lambda inner: st.dictionaries(parts, inner, min_size=1, max_size=2), max_leaves=3)
 
 
-def test_what_may_not_change_live_is_refused_with_the_way_out():
-    settings = Settings.from_values({})
-    changes = [Parameter("model", value="/other.onnx"), Parameter("slop", value=0.2)]
-    with pytest.raises(ConfigError, match=r"model cannot change .* cleanup"):
-        settings.with_changes(changes, only_live=True)
-    changed = settings.with_changes(changes, only_live=False)
-    assert changed.changed(settings) == {"model", "slop"}
+def text_of(tree: dict, indent: str = "") -> str:
+    lines = []
+    for key, value in tree.items():
+        lines.append(
+            f"{indent}{key}:\n{text_of(value, indent + '  ')}"
+            if isinstance(value, dict)
+            else f"{indent}{key}: {value}\n"
+        )
+    return "".join(lines)
 
 
-def test_parameters_of_others_are_left_alone():
-    settings = Settings.from_values({})
-    assert settings.with_changes([Parameter("use_sim_time", value=True)], only_live=True) == settings
-
-
-def test_the_readme_lists_every_parameter_and_no_other():
-    readme = (CONFIG.parents[1] / "README.md").read_text()
-    table = readme.partition("<!-- parameters -->")[2].partition("<!-- /parameters -->")[0]
-    rows = {row.split("|")[1].strip(" `"): row for row in table.strip().splitlines()[2:]}
-    assert list(rows) == [parameter.name for parameter in PARAMETERS]
-    for parameter in PARAMETERS:
-        assert parameter.description in rows[parameter.name]
-        if not isinstance(parameter.default, list):
-            shown = '""' if parameter.default == "" else str(parameter.default)
-            assert rows[parameter.name].split("|")[2].strip() == f"`{shown}`"
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(nodes, bodies, min_size=1, max_size=4), st.sampled_from(["", "/robot1", "/a/b"]))
+def test_parameter_files_are_read_as_rcl_reads_them(context, tmp_path_factory, tree, namespace):
+    path = tmp_path_factory.getbasetemp() / "generated.yaml"
+    path.write_text(text_of(tree))
+    try:
+        with node_with(context, ["--params-file", str(path)], namespace) as node:
+            expected = values_of(node._parameter_overrides.values())
+    except Exception as error:  # RCLError, of a module that is private
+        with pytest.raises(ConfigError):
+            read_parameter_file(path, f"{namespace}/ivif_fusion")
+        assert "params" in str(error)
+        return
+    try:
+        found = read_parameter_file(path, f"{namespace}/ivif_fusion")
+    except ConfigError as error:
+        assert "expected a section" in str(error) and not expected
+        return
+    plain = {name: list(v) if hasattr(v, "__len__") and not isinstance(v, str) else v for name, v in expected.items()}
+    assert repr(dict(sorted(found.items()))) == repr(dict(sorted(plain.items())))  # NaN is not equal, True is not 1

@@ -8,7 +8,7 @@ pytest.importorskip("rclpy")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ivif_core.pairing import ApproximatePairing
+from ivif_core.sync.pairing import ApproximatePairing
 from ivif_ros.synchronizer import Latest, MessageFiltersPairing, make_pairing
 
 MS = 1_000_000
@@ -53,6 +53,15 @@ def test_message_filters_pairing_changes_live():
     assert [p.infrared for p in pairing.add("visible", 231 * MS, "w")] == ["late"]
 
 
+def test_message_filters_pairing_drops_what_an_offset_takes_before_1970():
+    pytest.importorskip("message_filters", reason="message_filters comes with a ROS distribution, not from PyPI")
+    pairing = MessageFiltersPairing(0.01, 10, infrared_offset=-10.0)
+    assert pairing.add("infrared", 5 * MS, "i") == []
+    assert pairing.dropped == {"infrared_unmatched": 1}
+    pairing.add("infrared", 10_005 * MS, "i")
+    assert [p.infrared for p in pairing.add("visible", 5 * MS, "v")] == ["i"]
+
+
 def test_make_pairing_takes_what_is_installed():
     pairing = make_pairing("approximate", 0.02, 7, 0.5)
     assert (pairing.slop, pairing.queue_size, pairing.infrared_offset) == (0.02, 7, 0.5)
@@ -60,16 +69,49 @@ def test_make_pairing_takes_what_is_installed():
 
 def test_latest_keeps_only_the_newest_and_says_what_it_replaced():
     latest: Latest[int] = Latest()
-    assert not latest.put(1)
-    assert latest.put(2)
-    assert latest.get() == 2
-    assert not latest.put(3)
+    latest.put(1)
+    latest.put(2)
+    assert latest.get() == 2 and latest.replaced == 1
+    latest.put(3)
+    assert latest.get() == 3 and latest.replaced == 1
 
 
-def test_latest_holds_a_burst_in_order_and_replaces_the_oldest():
+def test_latest_holds_a_burst_in_order():
     latest: Latest[int] = Latest(3)
-    assert [latest.put(number) for number in range(5)] == [False, False, False, True, True]
-    assert [latest.get() for _ in range(3)] == [2, 3, 4]
+    for burst in ([0, 1, 2], [3, 4, 5]):
+        for number in burst:
+            latest.put(number)
+        assert [latest.get() for _ in burst] == burst
+    assert latest.replaced == 0
+
+
+def test_latest_gives_the_newest_to_a_side_that_is_too_slow_until_that_had_to_wait():
+    latest: Latest[int] = Latest(3)
+    for number in range(4):
+        latest.put(number)
+    assert latest.get() == 3 and latest.replaced == 3
+    latest.put(4)
+    latest.put(5)
+    assert latest.get() == 5 and latest.replaced == 4  # not caught up: it has not waited
+    waiting = threading.Timer(0.05, lambda: [latest.put(number) for number in (6, 7)])
+    waiting.start()
+    assert latest.get() == 6
+    waiting.join()
+    assert latest.get() == 7
+
+
+@pytest.mark.parametrize("service", [1.05, 1.5, 3.0, 10.0])
+def test_items_are_fresh_however_slow_the_other_side_is(service):
+    """Simulated: one item each tick, the other side takes `service` ticks for one."""
+    latest: Latest[int] = Latest(Latest.BURST)
+    free, ages = 0.0, []
+    for tick in range(400):
+        latest.put(tick)
+        if tick >= free:
+            ages.append(tick - latest.get())
+            free = max(tick, free) + service
+    assert max(ages) <= Latest.BURST
+    assert service < 2 or sum(ages[4:]) == 0  # once it is behind, always the newest
 
 
 def test_latest_get_waits_for_put_and_ends_at_close():

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from test.core.test_backends import noise
+from test.core.backends.test_backends import noise
 from test.standins import install
 
 SIZE = (40, 50)

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from ivif_core.image_files import write_image
+from ivif_core.imaging.files import write_image
 
 # Without the extra `train` there is nothing to test here.
 collect_ignore_glob = [] if all(map(find_spec, ("torch", "lightning", "open_clip"))) else ["test_*.py"]

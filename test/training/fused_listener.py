@@ -17,7 +17,7 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.time import Time
 from sensor_msgs.msg import Image
 
-from ivif_core.image_message import decode_image
+from ivif_core.imaging.messages import decode_image
 
 
 def main(topic: str, folder: Path) -> None:

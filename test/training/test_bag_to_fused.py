@@ -14,14 +14,14 @@ import pytest
 import torch
 from rosbags.highlevel import AnyReader
 
-from ivif_core.cli import main
-from ivif_core.data.pairs import FolderPairs
+from ivif_core.cli.main import main
 from ivif_core.fusion import Fuser
 from ivif_core.models import read_metadata
-from ivif_core.networks.student import Student
-from ivif_ros.processes import Processes, isolated_environment
+from ivif_core.training.data.pairs import FolderPairs
+from ivif_core.training.networks.student import Student
+from ivif_core.training.run import load_checkpoint
+from ivif_ros.tools.processes import Processes, isolated_environment
 from test.core.recorded_bag import TOPICS, record
-from training.run import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 ROADSCENE = Path(os.environ.get("IVIF_SHARED", ROOT.parent / "shared")) / "data" / "roadscene"
@@ -126,7 +126,7 @@ def test_the_bag_replayed_to_the_live_node_is_what_fuser_makes(journey, tmp_path
     with Processes({**isolated_environment(), "PYTHONPATH": str(ROOT)}, logs) as children:
         children.start("listener", "test.training.fused_listener", ["ivif/fused", str(heard)])
         children.start("node", "ivif_ros", ["--ros-args", *parameters])
-        children.start("replay", "ivif_ros.replay", [str(journey.bag), *topics])
+        children.start("replay", "ivif_ros.tools.replay", [str(journey.bag), *topics])
         end = time.monotonic() + PATIENCE
         while set(seen.values()) != set(range(len(expected))) and time.monotonic() < end:
             children.wait(0.1)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from ivif_core.cli import main as ivif
-from ivif_core.data.pairs import Pair
-from ivif_core.networks.teacher import Teacher, TeacherShape
-from training.compare_teachers import far_change, figures, fuse, main
+from ivif_core.cli.main import main as ivif
+from ivif_core.training.compare_teachers import far_change, figures, fuse, main
+from ivif_core.training.data.pairs import Pair
+from ivif_core.training.networks.teacher import Teacher, TeacherShape
 
 
 @pytest.fixture

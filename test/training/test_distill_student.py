@@ -13,13 +13,13 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ivif_core.data.degradation import Degradation, worsen
-from ivif_core.data.pairs import FolderPairs
-from ivif_core.losses.distillation import VividWeights
 from ivif_core.models import read_metadata
-from ivif_core.networks.student import Student
-from training.distill_student import StudentRecipe, distill_student
-from training.run import CHECKPOINT, load_checkpoint
+from ivif_core.training.data.degradation import Degradation, worsen
+from ivif_core.training.data.pairs import FolderPairs
+from ivif_core.training.distill_student import StudentRecipe, distill_student
+from ivif_core.training.losses.distillation import VividWeights
+from ivif_core.training.networks.student import Student
+from ivif_core.training.run import CHECKPOINT, load_checkpoint
 
 UNCHANGED = Degradation(darken=0, flatten=0, glare=0, blur=0, noise=0, stripes=0, dead=0, shift=0)
 
@@ -66,7 +66,7 @@ def test_a_resumed_run_ends_bit_equal(pairs, tmp_path, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
         return worsen(*arguments)
 
-    monkeypatch.setattr("training.distill_student.worsen", interrupting)
+    monkeypatch.setattr("ivif_core.training.distill_student.worsen", interrupting)
     with pytest.raises(KeyboardInterrupt):
         distill_student(recipe(pairs, tmp_path / "parts"))
     assert load_checkpoint(tmp_path / "parts" / CHECKPOINT, "student")["step"] == 3

@@ -6,11 +6,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from ivif_core.data.pairs import Pair
+from ivif_core.evaluation.metrics import glare_detail
 from ivif_core.fusion import Fuser
-from ivif_core.metrics import glare_detail
-from training.evaluate_student import figures, glare_ratios, reach, teacher_nearness
-from training.yardstick import write_yardstick
+from ivif_core.training.data.pairs import Pair
+from ivif_core.training.evaluate_student import figures, glare_ratios, reach, teacher_nearness
+from ivif_core.training.reference_network import write_yardstick
 
 
 def pair(seed, size=96):

@@ -5,12 +5,13 @@ import onnx
 import pytest
 import torch
 
-from ivif_core.backends.onnxruntime_backend import OnnxRuntimeBackend
+from ivif_core.backends import StudentModel
+from ivif_core.backends.onnxruntime import OnnxRuntimeRunner
 from ivif_core.errors import ModelError
-from ivif_core.export import export_student
 from ivif_core.models import read_metadata
-from ivif_core.networks.student import Student
-from ivif_core.onnx_graph import check_for_tensorrt, operators
+from ivif_core.models.onnx_graph import check_for_tensorrt, operators
+from ivif_core.training.export import export_student
+from ivif_core.training.networks.student import Student
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def student() -> Student:
     return made
 
 
-class Whole(OnnxRuntimeBackend):
+class Whole(OnnxRuntimeRunner):
     """Does not take the form for CPUs in place of the 8-bit one."""
 
     takes_maps = False
@@ -31,9 +32,9 @@ class Whole(OnnxRuntimeBackend):
 def test_exported_files_compute_what_torch_computes(student, tmp_path) -> None:
     rng = np.random.default_rng(0)
     for file, kind in zip(
-        export_student(student, tmp_path, recipe="r"), (Whole, Whole, OnnxRuntimeBackend), strict=True
+        export_student(student, tmp_path, recipe="r"), (Whole, Whole, OnnxRuntimeRunner), strict=True
     ):
-        with kind(file) as backend:
+        with StudentModel(kind, file) as backend:
             for size in ((32, 32), (67, 70), (95, 64), (120, 160)):
                 infrared, visible = rng.integers(0, 256, (2, *size), np.uint8)
                 scaled = (torch.from_numpy(image / 255).float()[None, None] for image in (infrared, visible))

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import yaml
 
-from ivif_core.cli import main
-from training.captions import caption, detail, look, spoil
-from training.recipe import load_recipe
-from training.train_teacher import TeacherRecipe
+from ivif_core.cli.main import main
+from ivif_core.training.captions import caption, detail, look, spoil
+from ivif_core.training.recipe import load_recipe
+from ivif_core.training.train_teacher import TeacherRecipe
 
 RECIPES = Path(__file__).resolve().parents[2] / "training/recipes"
 

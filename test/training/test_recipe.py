@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from ivif_core.errors import ConfigError
-from training.recipe import RunRecipe, from_dict, load_recipe, to_dict
+from ivif_core.training.recipe import RunRecipe, from_dict, load_recipe, to_dict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +38,19 @@ def test_file_and_overrides_become_typed_values(path):
         ("steps=many", "steps takes int, got 'many'"),
         ("steps=true", "steps takes int, got True"),
         ("rate=fast", "rate takes float"),
+        ("bag.slop=20", r"bag\.slop: 20\.0 is outside \[0, 10\]"),
+        ("bag.queue_size=0", r"bag\.queue_size: 0 is outside \[1, 1000\]"),
+        ("bag.time_offset=-11", r"bag\.time_offset: -11\.0 is outside"),
+        ("bag.every=0", r"bag\.every: expected 1 or more"),
+        ("bag.scaling.mode=magic", r"bag\.scaling\.mode: 'magic' is not one of percentile"),
+        ("bag.scaling.smoothing=1", r"bag\.scaling\.smoothing: 1\.0 is outside"),
+        ("bag.scaling.low=.nan", r"bag\.scaling\.low: expected a finite number"),
+        ("bag.scaling={mode: fixed, low: 9, high: 3}", "low must be under high"),
         ("texts=[1]", r"texts\[0\] takes str, got 1"),
         ("bag=3", "bag is a group"),
         ("data.x=3", "data is a value, not a group"),
         ("steps", "no override"),
-        ("steps=[1", "not YAML"),
+        ("steps=[1", "cannot be read"),
     ],
 )
 def test_mistakes_are_named(path, override, message):
@@ -54,11 +62,11 @@ def test_missing_keys_and_files_are_named(path, tmp_path):
     path.write_text("data: pairs\n")
     with pytest.raises(ConfigError, match="missing output, steps"):
         load_recipe(Recipe, path)
-    with pytest.raises(ConfigError, match="cannot read"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         load_recipe(Recipe, tmp_path / "none.yaml")
     path.write_text("just words")
     with pytest.raises(ConfigError, match="expected 'key: value'"):
         load_recipe(Recipe, path)
     path.write_text("{")
-    with pytest.raises(ConfigError, match="not YAML"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         load_recipe(Recipe, path)

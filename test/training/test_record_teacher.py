@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from ivif_core.data.pairs import FolderPairs, is_held_out
 from ivif_core.errors import InputError
-from training.record_teacher import MINIMUM_SIDE, make_view, record
+from ivif_core.training.data.pairs import FolderPairs, is_held_out
+from ivif_core.training.record_teacher import MINIMUM_SIDE, make_view, record
 
 
 class Inverted(torch.nn.Module):

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from ivif_core.errors import ConfigError, ModelError
-from training.recipe import RunRecipe
-from training.run import CHECKPOINT, Run, load_checkpoint, seed_all, start
+from ivif_core.errors import ConfigError, ModelError, OutputError
+from ivif_core.training.recipe import RunRecipe
+from ivif_core.training.run import CHECKPOINT, Run, check_run_folder, load_checkpoint, seed_all, start
 
 
 def train(folder, *, steps=8, stop_after=None, seed=3, poison=None, crop=1):
@@ -101,3 +103,16 @@ def test_seeds_of_steps_and_ranks_differ():
         seed_all(*key)
         draws.append(float(torch.rand(())))
     assert len(set(draws)) == 4
+
+
+@pytest.mark.parametrize(("output", "mine"), [(".", "recipe.yaml"), (".", "last.pt"), ("pairs/run", ""), ("pairs", "")])
+def test_a_run_folder_with_other_things_is_refused(tmp_path, monkeypatch, output, mine):
+    monkeypatch.chdir(tmp_path)
+    Path("pairs").mkdir()
+    if mine:
+        Path(mine).write_text("mine")
+    recipe = RunRecipe(data="pairs" if output != "." else "elsewhere", output=output, steps=1, batch=1, crop=32)
+    with pytest.raises(OutputError):
+        check_run_folder(recipe)
+    assert not mine or Path(mine).read_text() == "mine"
+    check_run_folder(dataclasses.replace(recipe, output="run"))

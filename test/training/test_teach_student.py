@@ -12,12 +12,19 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ivif_core.data.degradation import worsen
-from ivif_core.data.pairs import FolderPairs, is_held_out
 from ivif_core.errors import ModelError
-from training import teach_student
-from training.run import CHECKPOINT, load_checkpoint, start
-from training.teach_student import StudentRecipe, distill_student, load_student, open_frames, rate_factor, window
+from ivif_core.training import teach_student
+from ivif_core.training.data.degradation import worsen
+from ivif_core.training.data.pairs import FolderPairs, is_held_out
+from ivif_core.training.run import CHECKPOINT, load_checkpoint, start
+from ivif_core.training.teach_student import (
+    StudentRecipe,
+    distill_student,
+    load_student,
+    open_frames,
+    rate_factor,
+    window,
+)
 
 SMALL = {"channels": 8, "dilations": (1,), "wide_channels": 8, "wide_dilations": (1,)}
 TEACHERS = {"flat_visible": lambda i, v: 64 + 0.5 * v, "inverted_thermal": lambda i, v: 255.0 - i}

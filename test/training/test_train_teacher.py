@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ivif_core.cli import main
-from training.pairs import load_teacher
-from training.run import CHECKPOINT, load_checkpoint
+from ivif_core.cli.main import main
+from ivif_core.training.run import CHECKPOINT, load_checkpoint
+from ivif_core.training.taught_pairs import load_teacher
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,7 +35,7 @@ def whole(workshop, tmp_path_factory):
 
 def command(workshop, output, *launcher):
     script = workshop / "ivif.py"
-    script.write_text("import sys\nfrom ivif_core.cli import main\nsys.exit(main(sys.argv[1:]))\n")
+    script.write_text("import sys\nfrom ivif_core.cli.main import main\nsys.exit(main(sys.argv[1:]))\n")
     return [*launcher, str(script), "train", str(workshop / "recipe.yaml"), f"output={output}"]
 
 

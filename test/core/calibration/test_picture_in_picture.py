@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ivif_core import colour
 from ivif_core.calibration.fitting import fit, residuals, transform
 from ivif_core.calibration.picture_in_picture import picture_in_picture, scales_around
 from ivif_core.calibration.targetless import Pair, calibrate, chance_score
-from ivif_core.commands.calibrate import CLEAR
+from ivif_core.cli.commands.calibrate import CLEAR
 from ivif_core.errors import ConfigError
-from ivif_core.image_files import find_images, read_infrared, read_visible
-from ivif_core.thermal import PercentileScaling, to_intensity
+from ivif_core.imaging import colour
+from ivif_core.imaging.files import find_images, read_infrared, read_visible
+from ivif_core.thermal.scaling import PercentileScaling, to_intensity
 
 HAND = json.loads((Path(__file__).parent / "flir_points.json").read_text())["pairs"]
 ZOOM = {"FLIR_T640": 1.6}

@@ -17,8 +17,8 @@ import pytest
 
 from ivif_core.calibration.fitting import residuals, transform
 from ivif_core.calibration.targetless import Pair, calibrate
-from ivif_core.image_files import find_images
-from ivif_core.registration import rescaling
+from ivif_core.imaging.files import find_images
+from ivif_core.registration.base import rescaling
 
 HAND = json.loads((Path(__file__).parent / "metu_points.json").read_text())
 SIZE = tuple(HAND["visible_size"])

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ivif_core.calibration.fitting import transform
-from ivif_core.calibration.orientation import alignment_score, orientation_field
 from ivif_core.calibration.targetless import calibrate, mean_score
 from ivif_core.errors import InputError
+from ivif_core.registration.orientation import alignment_score, orientation_field
 
 INFRARED_SIZE, VISIBLE_SIZE = (320, 256), (640, 360)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ivif_core.calibration.time_offset import estimate_offset, motion_energy
-from ivif_core.cli import main
+from ivif_core.cli.main import main
 from ivif_core.errors import InputError
 
 

@@ -1,0 +1,1 @@
+"""The TensorRT backend: builds an engine and runs it."""

@@ -1,0 +1,342 @@
+"""TensorRT: engines from the cache or built now, run through cuda-python, without torch."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ivif_core.backends.cuda import Cuda, CudaError, device_count, host_array
+from ivif_core.backends.runner import Feeds, Outputs, Port, Runner
+from ivif_core.backends.tensorrt.builder import (
+    Progress,
+    build_engine,
+    built_precision,
+    describe,
+    make_logger,
+)
+from ivif_core.backends.tensorrt.engine_cache import EngineCache, key_of
+from ivif_core.backends.tensorrt.engine_options import EngineOptions
+from ivif_core.errors import BackendUnavailable, InputError, ModelError
+from ivif_core.models.variants import typed_model
+
+_LOG = logging.getLogger(__name__)
+
+
+class TensorRtRunner(Runner):
+    """Runs the model as a TensorRT engine; opening it may build that engine, which may take minutes.
+
+    `run` gives the lowest latency; `run_many` overlaps the copies of one pair with the work on another.
+    """
+
+    name: ClassVar[str] = "tensorrt"
+    requirement: ClassVar[str] = (
+        "an NVIDIA GPU with TensorRT 8.6 or later (on Jetson from JetPack, else pip install 'ivif_ros[tensorrt]') "
+        "and cuda-python, see docs/jetson.md"
+    )
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        threads: int | None = None,
+        engine: EngineOptions | None = None,
+        progress: Progress | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> None:
+        """
+        Args:
+            model, threads, engine: see `Runner`.
+            progress, cancelled: see `build_engine`.
+        """
+        super().__init__(model, threads=threads, engine=engine)
+        self._progress = progress
+        self._cancelled = cancelled
+
+    @classmethod
+    def why_unavailable(cls) -> str | None:
+        if importlib.util.find_spec("tensorrt") is None:
+            return "TensorRT's Python module is not installed"
+        try:
+            device_count()
+        except BackendUnavailable as error:
+            return str(error)
+        return None
+
+    def plan(self) -> tuple[str, dict[str, Any]]:
+        """Cache key of the engine that `open` would use, and all that it depends on; builds nothing."""
+        import tensorrt as trt
+
+        cuda = Cuda(self.engine.device)
+        model, types = typed_model(self.model, self.engine.precision)
+        of = describe(trt, (cuda.name, cuda.compute_capability), model.read_bytes(), types, self.engine)
+        return key_of(of), {"file": model.name, **of}
+
+    def needs_build(self) -> bool:
+        return EngineCache(self.engine.cache, self.engine.cache_limit_bytes).load(self.plan()[0]) is None
+
+    def _open(self) -> tuple[dict[str, Port], dict[str, Port]]:
+        import tensorrt as trt
+
+        self._trt = trt
+        self._cuda = Cuda(self.engine.device)
+        self._logger = make_logger(trt)
+        runtime = trt.Runtime(self._logger)
+        if self.engine.version_compatible:
+            runtime.engine_host_code_allowed = True
+        if self.engine.dla_core is not None:
+            runtime.DLA_core = self.engine.dla_core
+        engine = self._engine(runtime)
+        ports, self._limits = _read_engine(trt, engine)
+        self._runtime = runtime
+        self._slots = [_Slot(self._cuda, trt, engine)]
+        return ports
+
+    def _engine(self, runtime: Any) -> Any:
+        cache = EngineCache(self.engine.cache, self.engine.cache_limit_bytes)
+        key, of = self.plan()
+        model, types = typed_model(self.model, self.engine.precision)
+        self._precision = built_precision(self._trt, types, self.engine.precision)
+        timings = f"{of['tensorrt']}-{of['gpu']}".replace(" ", "_").replace("/", "_")
+        found: list[Any] = []
+
+        def accept(plan: bytes) -> bool:
+            engine = runtime.deserialize_cuda_engine(plan)
+            found[:] = [] if engine is None else [engine]
+            return engine is not None
+
+        def build() -> bytes:
+            _LOG.warning("building a TensorRT engine from %s; this takes seconds to minutes", model.name)
+            engine, measured = build_engine(
+                self._trt,
+                model.read_bytes(),
+                types,
+                self.engine,
+                logger=self._logger,
+                timings=cache.timing(timings),
+                progress=self._progress,
+                cancelled=self._cancelled,
+            )
+            cache.store_timing(timings, measured)
+            return engine
+
+        plan = cache.get(key, build, of=of, accept=accept, cancelled=self._cancelled)
+        if not found and not accept(plan):
+            raise ModelError(f"TensorRT cannot load the engine that it built: {self._logger.last_errors()}")
+        return found[0]
+
+    def _run(self, feeds: Feeds) -> Outputs:
+        self._cuda.use()
+        feeds, size = self._fit(feeds)
+        self._slots[0].submit(feeds)
+        return self._cropped(self._slots[0].collect(), size)
+
+    def run_many(self, feeds: Iterable[Feeds]) -> Iterator[Outputs]:
+        self.open()
+        if len(self._slots) == 1:
+            self._slots.append(_Slot(self._cuda, self._trt, self._slots[0].engine))
+        pending: list[tuple[_Slot, tuple[int, int]]] = []
+        try:
+            for index, feed in enumerate(feeds):
+                self._cuda.use()
+                fitted, size = self._fit(feed)
+                slot = self._slots[index % 2]
+                slot.submit(fitted)
+                pending.append((slot, size))
+                if len(pending) == 2:
+                    slot, size = pending.pop(0)
+                    yield self._cropped(slot.collect(), size)
+            while pending:
+                slot, size = pending.pop(0)
+                yield self._cropped(slot.collect(), size)
+        finally:  # after an error or an abandoned iteration the next submit must not overwrite images in flight
+            for slot, _ in pending:
+                slot.wait()
+
+    def _fit(self, feeds: Feeds) -> tuple[Feeds, tuple[int, int]]:
+        """Images within the engine's sizes, smaller ones continued at their borders, and the size they came in."""
+        smallest, largest = self._limits
+        height, width = size = feeds["infrared"].shape[2:]
+        if height > largest[0] or width > largest[1]:
+            raise InputError(
+                f"images of {width}×{height} are larger than the TensorRT engine's {largest[1]}×{largest[0]}: "
+                f"build one with `ivif build-engine --max {width}x{height}` or set the maximum engine size"
+            )
+        missing = (max(smallest[0] - height, 0), max(smallest[1] - width, 0))
+        if any(missing):
+            rows, columns = ((0, length) for length in missing)
+            border = {"infrared": ((0, 0), (0, 0), rows, columns), "visible": ((0, 0), (0, 0), rows, columns)}
+            if _interleaved(feeds["visible"].shape):
+                border["visible"] = ((0, 0), rows, columns, (0, 0))
+            feeds = {
+                name: np.pad(feed, border[name], "edge") if name in border else feed for name, feed in feeds.items()
+            }
+        return feeds, size
+
+    def _cropped(self, outputs: Outputs, size: tuple[int, int]) -> Outputs:
+        rows, columns = slice(size[0]), slice(size[1])
+        return {
+            name: image[:, rows, columns] if _interleaved(image.shape) else image[:, :, rows, columns]
+            for name, image in outputs.items()
+        }
+
+    def _close(self) -> None:
+        self._cuda.use()
+        with contextlib.ExitStack() as stack:
+            for slot in self._slots:
+                stack.callback(slot.close)
+        del self._slots, self._runtime
+
+    def describe(self) -> str:
+        return f"tensorrt {self._trt.__version__} ({self._cuda.name}, {self._precision})"
+
+
+class _Slot:
+    """One execution context with its stream, memory and CUDA graph, for one shape of images at a time."""
+
+    def __init__(self, cuda: Cuda, trt: Any, engine: Any) -> None:
+        self.engine = engine
+        self._cuda = cuda
+        self._types = _types(trt, engine)
+        self._outputs = [name for name in self._types if engine.get_tensor_mode(name) != trt.TensorIOMode.INPUT]
+        self._context = engine.create_execution_context()
+        if self._context is None:
+            raise CudaError(
+                "TensorRT has no memory for an execution context: free GPU memory or lower the maximum size"
+            )
+        self._stream = cuda.create_stream()
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._memory = contextlib.ExitStack()
+        self._device: dict[str, tuple[int, int]] = {}
+        self._host: dict[str, tuple[int, np.ndarray]] = {}
+        self._graph: Any = None
+        self._may_capture = True
+        self._warm = False
+
+    def submit(self, feeds: Feeds) -> None:
+        """Start the work on one pair; the images may be overwritten when this returns."""
+        self._prepare({name: feed.shape for name, feed in feeds.items()})
+        for name, feed in feeds.items():
+            np.copyto(self._host[name][1], feed)
+        if self._graph is None and self._warm and self._may_capture:
+            self._capture()
+        if self._graph is not None:
+            self._cuda.launch(self._graph, self._stream)
+        else:
+            self._enqueue()
+            self._warm = True  # a capture needs one run before it, in which TensorRT sets itself up
+
+    def collect(self) -> Outputs:
+        """Wait for the work; returns copies of the outputs, since pinned memory may go with the next shape."""
+        self.wait()
+        return {name: self._host[name][1].copy() for name in self._outputs}
+
+    def wait(self) -> None:
+        """Wait for the work and leave its result; nothing once closed."""
+        if self._context is not None:
+            self._cuda.synchronize(self._stream)
+
+    def close(self) -> None:
+        """Give everything back; the context first, since it uses the rest."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._cuda.destroy_stream, self._stream)
+            stack.callback(self._release)
+            stack.callback(self.wait)
+        self._context = self.engine = None
+
+    def _release(self) -> None:
+        self._shapes = {}
+        self._memory.close()
+        self._graph, self._warm = None, False
+
+    def _prepare(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        if shapes == self._shapes:
+            return
+        self.wait()
+        self._release()
+        context = self._context
+        for name, shape in shapes.items():
+            if not context.set_input_shape(name, shape):
+                raise InputError(f"TensorRT refuses {name} of shape {shape}")
+        missing = context.infer_shapes()
+        if missing:
+            raise ModelError(f"TensorRT lacks the shapes of {', '.join(missing)}")
+        try:
+            for name, dtype in self._types.items():
+                shape = tuple(context.get_tensor_shape(name))
+                nbytes = int(np.prod(shape)) * dtype.itemsize
+                device = self._cuda.allocate(nbytes)
+                self._memory.callback(self._cuda.free, device)
+                host = self._cuda.allocate_host(nbytes)
+                self._memory.callback(self._cuda.free_host, host)
+                self._device[name] = device, nbytes
+                self._host[name] = host, host_array(host, shape, dtype)
+                if not context.set_tensor_address(name, device):
+                    raise ModelError(f"TensorRT refuses the memory for {name}")
+        except BaseException:
+            self._release()
+            raise
+        self._shapes = shapes
+
+    def _enqueue(self) -> None:
+        for name in self._shapes:
+            device, nbytes = self._device[name]
+            self._cuda.copy_in(device, self._host[name][0], nbytes, self._stream)
+        if not self._context.execute_async_v3(int(self._stream)):
+            raise CudaError("TensorRT could not start the engine")
+        for name in self._outputs:
+            device, nbytes = self._device[name]
+            self._cuda.copy_out(self._host[name][0], device, nbytes, self._stream)
+
+    def _capture(self) -> None:
+        """Record copies and work as one graph, which starts in one call; without it everything runs all the same."""
+        try:
+            self._cuda.begin_capture(self._stream)
+            try:
+                self._enqueue()
+            finally:
+                graph = self._cuda.end_capture(self._stream)
+                self._memory.callback(self._cuda.destroy_graph, graph)
+            self._graph = graph
+        except CudaError as error:
+            self._may_capture = False
+            _LOG.info("no CUDA graph for this engine (%s); it runs without", error)
+
+
+def _types(trt: Any, engine: Any) -> dict[str, np.dtype]:
+    """Element types of the engine's inputs and outputs; TensorRT's own `nptype` fails with some NumPy releases."""
+    known = {trt.DataType.UINT8: np.dtype(np.uint8), trt.DataType.FLOAT: np.dtype(np.float32)}
+    types = {}
+    for name in map(engine.get_tensor_name, range(engine.num_io_tensors)):
+        dtype = engine.get_tensor_dtype(name)
+        if dtype not in known:
+            raise ModelError(f"expected {name} to be uint8 or float32, the engine has {dtype}")
+        types[name] = known[dtype]
+    return types
+
+
+def _read_engine(
+    trt: Any, engine: Any
+) -> tuple[tuple[dict[str, Port], dict[str, Port]], tuple[tuple[int, int], tuple[int, int]]]:
+    """(inputs, outputs), and the smallest and largest (height, width) of images."""
+    inputs: dict[str, Port] = {}
+    outputs: dict[str, Port] = {}
+    for name, dtype in _types(trt, engine).items():
+        shape = tuple(None if axis < 0 else int(axis) for axis in engine.get_tensor_shape(name))
+        is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
+        (inputs if is_input else outputs)[name] = Port(dtype.name, shape)
+    if "infrared" not in inputs:
+        raise ModelError(f"expected an input infrared, the engine takes {', '.join(inputs)}")
+    sizes = engine.get_tensor_profile_shape("infrared", 0)
+    return (inputs, outputs), ((sizes[0][2], sizes[0][3]), (sizes[2][2], sizes[2][3]))
+
+
+def _interleaved(shape: tuple[int, ...]) -> bool:
+    """Whether images are N×H×W×3."""
+    return shape[-1] == 3

@@ -1,0 +1,1 @@
+"""How fast it is: latency, throughput, and the bandwidth floor."""

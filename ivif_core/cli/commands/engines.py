@@ -1,0 +1,41 @@
+"""`ivif engines list|clear`: what the engine cache holds, and emptying it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from ivif_core.backends.tensorrt.engine_cache import EngineCache
+from ivif_core.errors import InputError
+
+_SHOWN = ("file", "precision", "gpu", "tensorrt", "minimum", "maximum")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Fill in the parser of `ivif engines`."""
+    parser.add_argument("action", choices=["list", "clear"])
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="default: ivif/engines in the XDG cache directory")
+
+
+def run(args: argparse.Namespace) -> int:
+    """List or remove cached engines."""
+    cache = EngineCache(args.cache)
+    if args.action == "clear":
+        try:
+            print(f"removed {cache.clear()} engines from {cache.folder}")
+        except OSError as error:
+            raise InputError(f"cannot clear {cache.folder}: {error.strerror}") from error
+        return 0
+    entries = cache.entries()
+    for entry in entries:
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
+        of = ", ".join(f"{name} {_text(entry.of[name])}" for name in _SHOWN if name in entry.of)
+        print(f"{entry.key[:12]}  {entry.size / 2**20:8.1f} MiB  used {used}  {of or 'damaged; it will be built anew'}")
+    total = sum(entry.size for entry in entries) / 2**20
+    print(f"{len(entries)} engines, {total:.1f} MiB of at most {cache.limit_bytes / 2**20:.0f} MiB in {cache.folder}")
+    return 0
+
+
+def _text(value: object) -> str:
+    return "×".join(str(side) for side in reversed(value)) if isinstance(value, list) else str(value)

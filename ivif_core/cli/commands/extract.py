@@ -1,0 +1,61 @@
+"""`ivif extract BAG -o FOLDER`: pairs out of a recorded bag, as the node would pair, scale and register them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ivif_core.cli.commands.bag import add_params_argument, read_parameters
+from ivif_core.files.outputs import check_apart
+from ivif_core.offline.extract import extract
+from ivif_core.thermal.scaling import MODES
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Fill in the parser of `ivif extract`."""
+    parser.add_argument("bag", type=Path, help="folder of a recording, or one .mcap, .db3 or .bag file")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="must not exist yet")
+    parser.add_argument("--infrared", required=True, metavar="TOPIC", help="thermal images, raw or compressed")
+    parser.add_argument("--visible", required=True, metavar="TOPIC", help="RGB images, raw or compressed")
+    parser.add_argument("--slop", type=float, metavar="S", help="largest stamp difference (default: 0.05)")
+    parser.add_argument("--time-offset", type=float, metavar="S", help="added to thermal stamps")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="keep every n-th pair")
+    parser.add_argument("--scaling", choices=MODES, help="of 16-bit thermal (default: percentile)")
+    parser.add_argument("--range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of fixed scaling, counts")
+    parser.add_argument("--registration", type=Path, metavar="FILE", help="as `ivif calibrate` writes it")
+    add_params_argument(parser)
+    parser.add_argument("--fail", action="store_true", help="stop at the first broken frame instead of skipping it")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Extract; 1 where something was broken."""
+    low, high = args.range or (None, None)
+    settings = read_parameters(
+        args,
+        slop=args.slop,
+        thermal_time_offset=args.time_offset,
+        thermal_scaling__mode=args.scaling,
+        thermal_scaling__low=low,
+        thermal_scaling__high=high,
+        registration__mode="file" if args.registration else None,
+        registration__file=str(args.registration) if args.registration else None,
+    )
+    check_apart(args.output, [args.bag, args.params, *settings.files()])
+    found = extract(
+        args.bag,
+        args.output,
+        infrared=args.infrared,
+        visible=args.visible,
+        settings=settings,
+        every=args.every,
+        on_error="fail" if args.fail else "skip",
+    )
+    for line in found.skipped:
+        print(f"left out: {line}", file=sys.stderr)
+    for cause, count in found.dropped.items():
+        if count:
+            print(f"{cause}: {count}", file=sys.stderr)
+    part = f"; as far as the bag goes ({found.broken})" if found.broken else ""
+    print(f"{args.output}: {found.pairs} pairs{part}")
+    return 0 if found.is_whole else 1

@@ -1,0 +1,134 @@
+"""`ivif fuse INFRARED VISIBLE -o OUT`: a pair of image files, two folders matched by name, or two videos."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ivif_core.cli.commands.bag import add_parameter_arguments, read_parameters
+from ivif_core.errors import InputError
+from ivif_core.files.outputs import check_apart, check_file
+from ivif_core.files.writing import check_name, printable
+from ivif_core.fusion import Fuser
+from ivif_core.imaging.files import SUFFIXES, pair_by_stem
+from ivif_core.offline import video as video_fusion
+from ivif_core.offline.folder import fuse_file, fuse_folder
+from ivif_core.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Fill in the parser of `ivif fuse`."""
+    parser.add_argument("infrared", type=Path, help="image file, folder or video; 8 bits, or 16-bit counts")
+    parser.add_argument("visible", type=Path, help="likewise, with the same names; colour or grey")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="image file, folder (lossless <name>.png), or video: .mp4, .mov, .m4v (H.264) or .mkv (lossless)",
+    )
+    parser.add_argument("--grey", action="store_true", help="write fused luminance only")
+    add_parameter_arguments(parser)
+    parser.add_argument(
+        "--registration",
+        type=Path,
+        metavar="FILE",
+        help="how thermal lies on RGB, from `ivif calibrate` (default: resize)",
+    )
+    parser.add_argument(
+        "--sequence",
+        action="store_true",
+        help="images are frames in order of their names: the range of 16-bit infrared follows them, as in videos",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace output files that are there already")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fuse; 1 where some pairs of the folders could not be."""
+    folders = args.infrared.is_dir()
+    if folders != args.visible.is_dir():
+        raise InputError(f"expected two files or two folders, got {args.infrared} and {args.visible}")
+    settings = read_parameters(
+        args,
+        registration__mode="file" if args.registration else None,
+        registration__file=str(args.registration) if args.registration else None,
+    )
+    inputs = (args.infrared, args.visible, args.params, *settings.files())
+    if folders:
+        check_name(args.output)
+        check_apart(args.output, inputs)
+    else:
+        check_file(args.output, inputs, overwrite=args.overwrite)
+    videos = all(path.suffix.lower() in video_fusion.SUFFIXES for path in (args.infrared, args.visible)) and not folders
+    with settings.fuser(is_stream=videos or args.sequence) as fuser:
+        if folders:
+            return _run_folders(args, settings, fuser)
+        if videos:
+            return _run_videos(args, settings, fuser)
+        output = args.output
+        if output.suffix.lower() not in SUFFIXES:
+            raise InputError(f"-o {output}: expected an image file, since the inputs are files")
+        fuse_file(
+            fuser,
+            args.infrared,
+            args.visible,
+            output,
+            grey=args.grey,
+            overwrite=args.overwrite,
+            maximum_megapixels=settings.maximum_megapixels,
+        )
+    print(printable(output))
+    return 0
+
+
+def _run_videos(args: argparse.Namespace, settings: Settings, fuser: Fuser) -> int:
+    with tqdm(unit="frame", disable=None) as bar:
+
+        def progress(fused: int, total: int) -> None:
+            bar.total = total or None
+            bar.update(fused - bar.n)
+
+        result = video_fusion.fuse_video(
+            fuser,
+            args.infrared,
+            args.visible,
+            args.output,
+            grey=args.grey,
+            overwrite=args.overwrite,
+            maximum_megapixels=settings.maximum_megapixels,
+            progress=progress,
+        )
+    line = f"{result.fused} frames fused into {printable(args.output)}"
+    print(line + (f"; {result.left_out} without an infrared frame near in time" if result.left_out else ""))
+    return 0
+
+
+def _run_folders(args: argparse.Namespace, settings: Settings, fuser: Fuser) -> int:
+    pairs, lonely = pair_by_stem(args.infrared, args.visible)
+    for path in lonely:
+        print(f"no partner: {printable(path)}", file=sys.stderr)
+    result = fuse_folder(
+        fuser,
+        pairs,
+        args.output,
+        grey=args.grey,
+        overwrite=args.overwrite,
+        maximum_megapixels=settings.maximum_megapixels,
+        progress=partial(tqdm, unit="pair", disable=None),  # None: only on a terminal
+    )
+    for stem, reason in result.failed.items():
+        print(f"not fused: {printable(stem)}: {reason}", file=sys.stderr)
+    parts = [f"{len(result.written)} pairs fused into {printable(args.output)}"]
+    if result.kept:
+        parts.append(f"{len(result.kept)} were there already (--overwrite replaces them)")
+    if lonely:
+        parts.append(f"{len(lonely)} files without a partner")
+    if result.failed:
+        parts.append(f"{len(result.failed)} failed")
+    print("; ".join(parts))
+    return 1 if result.failed else 0

@@ -1,0 +1,34 @@
+"""`ivif pick-points INFRARED VISIBLE -o points.json`: a local web page to click matching points on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ivif_core.calibration.click_page import ClickServer
+from ivif_core.files.outputs import check_file
+from ivif_core.imaging import colour
+from ivif_core.imaging.files import read_infrared, read_visible
+from ivif_core.thermal.scaling import PercentileScaling, to_intensity
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Fill in the parser of `ivif pick-points`."""
+    parser.add_argument("infrared", type=Path, help="image file, 8 or 16 bits")
+    parser.add_argument("visible", type=Path, help="image file")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="JSON", help="for ivif calibrate --points")
+    parser.add_argument("--port", type=int, default=0, help="of the page (default: any that is free)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C."""
+    check_file(args.output, (args.infrared, args.visible), overwrite=True)
+    infrared = to_intensity(read_infrared(args.infrared), PercentileScaling(smoothing=0))
+    visible = colour.luminance(read_visible(args.visible))
+    with ClickServer(infrared, visible, args.output, args.port) as server:
+        print(f"open {server.address} in a browser; points go to {args.output}; Ctrl-C ends", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+    return 0

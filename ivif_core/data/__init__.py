@@ -1,1 +1,0 @@
-"""Pairs of infrared and visible images from folders and bags."""

@@ -1,0 +1,1 @@
+"""Figures of fused images, comparisons and the report."""

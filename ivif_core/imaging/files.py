@@ -1,0 +1,137 @@
+"""Image files of pairs: found by stem, read with errors that name the file, written whole or not at all."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ivif_core.errors import ConfigError, InputError
+from ivif_core.files.reading import read_bytes
+from ivif_core.files.writing import printable, write_bytes
+from ivif_core.imaging import colour
+from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS, check_encoded
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+_MARKERS = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG", b"IEND"))
+"""How a JPEG and a PNG file start and end."""
+_MAXIMUM_BYTES = 1 << 30
+
+
+_SOFTWARE = b"tEXtSoftware\0ivif"
+"""Chunk of every PNG file that is written here, behind the header (PNG, 11.3.4.3)."""
+_PNG_HEADER = 33
+"""Bytes before the first other chunk."""
+
+
+def find_images(folder: str | Path) -> dict[str, Path]:
+    """Stem -> file of every image in a folder, sorted by stem; hidden files are left out.
+
+    Raises:
+        InputError: no such folder, or two images of one stem.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"no folder at {folder}")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir(), key=lambda path: (path.stem, path.suffix)):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith(".") or not path.is_file():
+            continue
+        if path.stem in found:
+            raise InputError(f"{folder}: both {found[path.stem].name} and {path.name} are '{path.stem}'; keep one")
+        found[path.stem] = path
+    return found
+
+
+def pair_by_stem(infrared: str | Path, visible: str | Path) -> tuple[dict[str, tuple[Path, Path]], list[Path]]:
+    """Match two folders by stem.
+
+    Returns:
+        stem -> (infrared file, visible file), sorted, and the files without a partner.
+
+    Raises:
+        InputError: a folder is missing or ambiguous, or nothing matches.
+    """
+    infrared_files, visible_files = find_images(infrared), find_images(visible)
+    pairs = {stem: (path, visible_files[stem]) for stem, path in infrared_files.items() if stem in visible_files}
+    if not pairs:
+        raise InputError(
+            f"no names match between {infrared} ({len(infrared_files)} images) and {visible} "
+            f"({len(visible_files)} images); a pair has the same name but for its extension"
+        )
+    lonely = [path for stem, path in {**infrared_files, **visible_files}.items() if stem not in pairs]
+    return pairs, lonely
+
+
+def read_infrared(path: str | Path, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
+    """Infrared image as stored: uint8 or uint16, H×W (three equal channels are read as one).
+
+    Raises:
+        InputError: the file is missing, broken, too large, or holds another type.
+    """
+    image = _read(path, cv2.IMREAD_UNCHANGED, maximum_megapixels)
+    if image.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"{path}: expected 8 or 16 bits a pixel, got {image.dtype}")
+    return image if image.ndim == 2 else cv2.cvtColor(image[:, :, :3], cv2.COLOR_BGR2GRAY)
+
+
+def read_visible(path: str | Path, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
+    """Visible image: uint8, H×W×3 BGR, or H×W where the file is grey.
+
+    Raises:
+        InputError: the file is missing, broken or too large.
+    """
+    return colour.check_visible(_read(path, cv2.IMREAD_ANYCOLOR, maximum_megapixels))
+
+
+def write_image(path: str | Path, image: np.ndarray, *, overwrite: bool = True, sweep_folder: bool = True) -> None:
+    """Write an image in the format of its suffix, as `files.write_bytes`.
+
+    Raises:
+        InputError: the format is unknown or does not take the image, or as `write_bytes`.
+    """
+    path = Path(path)
+    try:
+        # In memory: OpenCV's own writing says nothing of a full disk, and crashes on names that are no UTF-8.
+        made, data = cv2.imencode(path.suffix.encode("ascii", "replace").decode(), image)
+    except cv2.error as error:
+        raise InputError(f"cannot write {printable(path)}: {error.err or 'has it an image suffix?'}") from error
+    if not made:
+        raise InputError(f"cannot write {printable(path)}: its format does not take this image")
+    content = data.tobytes()
+    if content.startswith(b"\x89PNG"):
+        chunk = struct.pack(">I", len(_SOFTWARE) - 4) + _SOFTWARE + struct.pack(">I", zlib.crc32(_SOFTWARE))
+        content = content[:_PNG_HEADER] + chunk + content[_PNG_HEADER:]
+    write_bytes(path, content, overwrite=overwrite, sweep_folder=sweep_folder)
+
+
+def is_of_ivif(path: Path) -> bool:
+    """Whether a file is a PNG file that was written here."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_PNG_HEADER + 4 + len(_SOFTWARE)).endswith(_SOFTWARE)
+    except OSError:
+        return False
+
+
+def _read(path: str | Path, flags: int, maximum_megapixels: float) -> np.ndarray:
+    path = Path(path)
+    try:
+        data = read_bytes(path, _MAXIMUM_BYTES)
+    except ConfigError as error:
+        raise InputError(f"cannot read image {error}") from error
+    # OpenCV fills what is missing of a file that was cut short with grey and says nothing.
+    for start, end in _MARKERS:
+        if data.startswith(start) and end not in data:
+            raise InputError(f"{path} is cut short after {len(data)} bytes")
+    check_encoded(data, str(path), maximum_megapixels)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:  # hostile sizes in a header
+        raise InputError(f"{path} is broken: {error.err}") from error
+    if image is None or image.size == 0:
+        raise InputError(f"{path} is no image, or is broken")
+    return image

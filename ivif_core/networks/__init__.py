@@ -1,1 +1,0 @@
-"""Teacher and student networks (torch)."""

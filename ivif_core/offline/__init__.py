@@ -1,0 +1,1 @@
+"""Fusion of folders, videos and bags."""

@@ -1,0 +1,1 @@
+"""Recorded bags: reading, recovering and writing them."""

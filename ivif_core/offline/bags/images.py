@@ -1,0 +1,70 @@
+"""The two image streams of a recorded bag (rosbag2 .mcap and .db3; ROS 1 .bag too), read in order of arrival."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ivif_core.errors import InputError
+from ivif_core.offline.bags.recording import BrokenBag, Recording, open_recording
+from ivif_core.offline.bags.storage_file import IMAGE_TYPES, deserialize
+from ivif_core.types import Source
+
+
+@dataclass(frozen=True)
+class BagImage:
+    """One message of a bag: Image or CompressedImage, for `ivif_core.imaging.messages`.
+
+    Attributes:
+        stamp: acquisition time, ns; the time of recording where the driver left the stamp at zero.
+    """
+
+    source: Source
+    stamp: int
+    message: Any
+
+
+def read_bag_images(path: str | Path, infrared_topic: str, visible_topic: str) -> Iterator[BagImage]:
+    """Yield the images of both topics.
+
+    Args:
+        path: folder of a rosbag2 recording, one of its .mcap or .db3 files, or a ROS 1 .bag file.
+        infrared_topic, visible_topic: topic names; those of raw or of compressed images.
+
+    Raises:
+        InputError: no bag there, it is broken, or it lacks a topic (the image topics that it has are named).
+    """
+    with open_recording(Path(path)) as recording:
+        sources = find_topics(path, recording, {"infrared": infrared_topic, "visible": visible_topic})
+        for file in recording.files:
+            wanted = [c for c in file.connections if c.topic in sources and c.msgtype in IMAGE_TYPES]
+            if not wanted:
+                continue
+            try:
+                for connection, recorded, raw in file.messages(wanted):
+                    message = deserialize(raw, connection.msgtype, is_ros2=file.is_ros2)
+                    yield BagImage(sources[connection.topic], stamp_of(message, recorded), message)
+            except InputError as error:
+                raise BrokenBag(f"{path}: the bag cannot be read: {error}") from error
+
+
+def find_topics(path: str | Path, recording: Recording, topics: dict[Source, str]) -> dict[str, Source]:
+    """Topic name -> source.
+
+    Raises:
+        InputError: the recording has no images of a topic; it names those that it has.
+    """
+    images = {c.topic for file in recording.files for c in file.connections if c.msgtype in IMAGE_TYPES}
+    for source, topic in topics.items():
+        if topic not in images:
+            has = ", ".join(sorted(name[:80] for name in images)[:20]) or "none"
+            why = f"; {recording.broken}" if recording.broken else ""
+            raise InputError(f"{path}: no images of the {source} topic {topic}; image topics of this bag: {has}{why}")
+    return {topic: source for source, topic in topics.items()}
+
+
+def stamp_of(message: Any, recorded: int) -> int:
+    """Acquisition time of an image, ns; the time of recording where the driver left the stamp at zero."""
+    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec or recorded

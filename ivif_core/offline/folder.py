@@ -1,0 +1,156 @@
+"""Fusion of image files: one pair, or two folders matched by name."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ivif_core.errors import InputError, IvifError, OutputError
+from ivif_core.files.outputs import check_apart, check_file, only_run
+from ivif_core.files.writing import check_name, is_there, make_folder, sweep
+from ivif_core.fusion import Fuser
+from ivif_core.imaging.files import read_infrared, read_visible, write_image
+from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
+
+_AHEAD = 3
+"""Pairs read ahead of the fusion, and images waiting to be written."""
+
+Pair = tuple[Path, Path]
+
+
+@dataclass
+class FolderResult:
+    """What became of the pairs of two folders.
+
+    Attributes:
+        written: stems that were fused.
+        kept: stems whose output was there already.
+        failed: stem -> why.
+        unwritten: stems of those that were fused but could not be written.
+    """
+
+    written: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    unwritten: list[str] = field(default_factory=list)
+
+
+def fuse_file(
+    fuser: Fuser,
+    infrared: Path,
+    visible: Path,
+    output: Path,
+    *,
+    grey: bool = False,
+    overwrite: bool = False,
+    maximum_megapixels: float = MAXIMUM_MEGAPIXELS,
+) -> None:
+    """Fuse one pair of image files into `output`, whose suffix says the format.
+
+    Raises:
+        InputError: an image is broken, or `output` is there already and `overwrite` is False, or is an input.
+    """
+    check_file(output, (infrared, visible), overwrite=overwrite)
+    fused = fuser.fuse(*_read(infrared, visible, maximum_megapixels), grey=grey)
+    write_image(output, fused, overwrite=overwrite)
+
+
+def fuse_folder(
+    fuser: Fuser,
+    pairs: dict[str, Pair],
+    output: Path,
+    *,
+    grey: bool = False,
+    overwrite: bool = False,
+    maximum_megapixels: float = MAXIMUM_MEGAPIXELS,
+    progress: Callable[[Iterable[str]], Iterable[str]] = iter,
+) -> FolderResult:
+    """Fuse pairs of files into `<stem>.png`; one bad pair does not stop the rest.
+
+    Reading and writing overlap with the fusion, which is one at a time.
+
+    Args:
+        pairs: stem -> (infrared file, visible file), as `image_files.pair_by_stem` gives them.
+        output: folder, made where it is not there.
+        overwrite: otherwise a pair whose output is there is left out.
+        maximum_megapixels: of either image; a larger one is not decoded.
+        progress: wraps the stems, as tqdm does.
+
+    Raises:
+        InputError: `output` cannot be made, or is a folder of inputs.
+    """
+    check_name(output)
+    check_apart(output, {path.parent for pair in pairs.values() for path in pair})
+    make_folder(output)
+    with only_run(output):
+        sweep(output)
+        return _fuse_into(output, fuser, pairs, grey, overwrite, maximum_megapixels, progress)
+
+
+def _fuse_into(
+    output: Path,
+    fuser: Fuser,
+    pairs: dict[str, Pair],
+    grey: bool,
+    overwrite: bool,
+    maximum_megapixels: float,
+    progress: Callable[[Iterable[str]], Iterable[str]],
+) -> FolderResult:
+    result = FolderResult()
+    writing: deque[tuple[str, Future[None]]] = deque()
+
+    def written(stem: str, future: Future[None]) -> None:
+        try:
+            future.result()
+            result.written.append(stem)
+        except IvifError as error:
+            result.failed[stem] = str(error)
+            if isinstance(error, OutputError):
+                result.unwritten.append(stem)
+
+    wanted = {}
+    for stem, pair in pairs.items():
+        target = output / f"{stem}.png"
+        try:
+            if is_there(target) and not overwrite:
+                result.kept.append(stem)
+                continue
+            check_file(target, pair, overwrite=overwrite)
+        except InputError as error:
+            result.failed[stem] = str(error)
+        else:
+            wanted[stem] = pair
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        images = _read_ahead(reader, wanted.values(), maximum_megapixels)
+        for stem, future in zip(progress(wanted), images, strict=True):
+            try:
+                fused = fuser.fuse(*future.result(), grey=grey)
+            except IvifError as error:
+                result.failed[stem] = str(error)
+                continue
+            writing.append((stem, writer.submit(write_image, output / f"{stem}.png", fused, sweep_folder=False)))
+            if len(writing) > _AHEAD:
+                written(*writing.popleft())
+        for stem, future in writing:
+            written(stem, future)
+    return result
+
+
+def _read_ahead(
+    reader: ThreadPoolExecutor, pairs: Iterable[Pair], maximum_megapixels: float
+) -> Iterator[Future[tuple[np.ndarray, np.ndarray]]]:
+    reading: deque[Future[tuple[np.ndarray, np.ndarray]]] = deque()
+    for pair in pairs:
+        reading.append(reader.submit(_read, *pair, maximum_megapixels))
+        if len(reading) > _AHEAD:
+            yield reading.popleft()
+    yield from reading
+
+
+def _read(infrared: Path, visible: Path, maximum_megapixels: float) -> tuple[np.ndarray, np.ndarray]:
+    return read_infrared(infrared, maximum_megapixels), read_visible(visible, maximum_megapixels)

@@ -1,0 +1,93 @@
+"""Jobs over Ray: an existing cluster, or one of this machine's cores."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ivif_core.errors import BackendUnavailable, ConfigError
+from ivif_core.files.writing import sweep
+from ivif_core.offline.jobs import FAILED, Job, run_job
+
+ATTEMPTS = 3
+"""How often a job is tried whose worker dies (killed, out of memory, machine gone)."""
+
+
+@contextmanager
+def ray_cluster(address: str | None = None, workers: int | None = None) -> Iterator[Any]:
+    """Ray, connected.
+
+    Args:
+        address: of a running cluster, or 'auto'; None starts one here that ends with the context.
+        workers: CPUs of that one; None: all.
+
+    Raises:
+        BackendUnavailable: Ray is not installed.
+        ConfigError: no cluster answers there.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else 15: whoever calls this waits for it
+    try:
+        import ray
+    except ImportError as error:
+        raise BackendUnavailable("Ray is not installed; to have it: pip install 'ivif_ros[ray]'") from error
+    if address and address != "auto":
+        _check_answers(address)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        if address:
+            ray.init(address=address, log_to_driver=False, logging_level="error")
+        else:
+            cpus = workers or len(os.sched_getaffinity(0))
+            ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="error")
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"--ray {address}: no Ray cluster answers there: {error}") from error
+    signal.signal(signal.SIGTERM, handler)  # Ray puts its own there, which ends the process with status 15
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):
+        raise ConfigError(f"--ray: expected auto or HOST:PORT, got {address!r}")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise ConfigError(f"--ray {address}: nothing answers there: {error}") from error
+
+
+def run_jobs(ray: Any, jobs: Sequence[Job], earlier: Mapping[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Do all jobs, one CPU and one task each; yield their entries as they end, as `many.run_job` gives them.
+
+    Args:
+        earlier: input -> entry of a former run.
+    """
+    task = ray.remote(num_cpus=1, max_retries=ATTEMPTS - 1)(run_job)
+    running = {task.remote(job, earlier.get(job.source)): job for job in jobs}
+    while running:
+        ready, _ = ray.wait(list(running), num_returns=1)
+        job = running.pop(ready[0])
+        try:
+            yield ray.get(ready[0])
+        except ray.exceptions.RayError as error:
+            sweep(Path(job.target).parent)
+            yield {
+                "input": job.source,
+                "input_sha256": None,
+                "model_sha256": None,
+                **job.settings(),
+                "output": job.target,
+                "status": FAILED,
+                "fused": 0,
+                "error": f"its worker died {ATTEMPTS} times: {type(error).__name__}",
+                "seconds": None,
+            }

@@ -1,0 +1,204 @@
+"""Fusion of two video files into a third that keeps the visible one's size, frame rate and time stamps."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ivif_core.errors import BackendUnavailable, InputError
+from ivif_core.files.outputs import check_file
+from ivif_core.files.writing import temporary_file
+from ivif_core.fusion import Fuser
+from ivif_core.imaging import colour
+from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS, check_size
+from ivif_core.offline.prefetch import overlapped
+from ivif_core.sync.nearest import NearestPairing
+from ivif_core.sync.pairing import Pair
+from ivif_core.types import Source
+
+SUFFIXES = {".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm", ".mpg", ".mpeg", ".ts", ".wmv"}
+CODECS = {".mp4": "libx264", ".mov": "libx264", ".m4v": "libx264", ".mkv": "ffv1"}
+"""Suffix of an output -> codec: H.264 of high quality, or lossless FFV1."""
+_WAITING = 10
+"""Frames of each video that may wait for the nearest of the other."""
+
+
+@dataclass(frozen=True)
+class VideoResult:
+    """What became of two videos.
+
+    Attributes:
+        fused: frames written.
+        left_out: visible frames without an infrared frame near in time: one of the videos is longer.
+    """
+
+    fused: int
+    left_out: int
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """A decoded frame: uint8 H×W×3 BGR, uint8 or uint16 H×W; pts in the stream's time base."""
+
+    pixels: np.ndarray
+    pts: int
+
+
+def fuse_video(
+    fuser: Fuser,
+    infrared: Path,
+    visible: Path,
+    output: Path,
+    *,
+    grey: bool = False,
+    overwrite: bool = False,
+    maximum_megapixels: float = MAXIMUM_MEGAPIXELS,
+    progress: Callable[[int, int], None] = lambda fused, of: None,
+) -> VideoResult:
+    """Fuse every visible frame with the infrared frame that is nearest in time, each counted from its video's start.
+
+    Sound is left out. The frame rates may differ. Decoding, fusing and encoding overlap.
+
+    Args:
+        fuser: its scaling follows the frames of 16-bit infrared.
+        output: .mp4, .mov or .m4v (H.264) or .mkv (lossless FFV1); appears only when whole.
+        grey: write fused luminance only.
+        maximum_megapixels: of a frame.
+        progress: told frames fused, and frames that the visible video says to have (0: it does not say).
+
+    Raises:
+        BackendUnavailable: PyAV is not installed.
+        InputError: a file is no video, or breaks off, `output` is there or has another suffix.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise BackendUnavailable("video files need PyAV; to have it: pip install 'ivif_ros[video]'") from error
+    if output.suffix.lower() not in CODECS:
+        raise InputError(f"-o {output}: expected {', '.join(CODECS)}, since the inputs are videos")
+    check_file(output, (infrared, visible), overwrite=overwrite)
+    try:
+        with temporary_file(output, overwrite=overwrite) as temporary, ExitStack() as stack:
+            streams: dict[Source, Any] = {
+                "infrared": _open(av, infrared, stack, maximum_megapixels),
+                "visible": _open(av, visible, stack, maximum_megapixels),
+            }
+            template = streams["visible"]
+            pairing = NearestPairing(max(_interval(stream) for stream in streams.values()), _WAITING)
+            container = stack.enter_context(av.open(str(temporary), "w"))  # closed, and so whole, before it is renamed
+            stream = _add_stream(container, template, CODECS[output.suffix.lower()], grey)
+            fused_frames = overlapped(_fuse(overlapped(_pair(streams, pairing)), fuser, grey))
+            count = 0
+            with closing(fused_frames):
+                for pixels, pts in fused_frames:
+                    frame = av.VideoFrame.from_ndarray(pixels, format="bgr24" if pixels.ndim == 3 else "gray")
+                    frame.pts, frame.time_base = pts, template.time_base
+                    container.mux(stream.encode(_in_space(frame, stream, template)))
+                    count += 1
+                    progress(count, template.frames)
+            if count == 0:
+                raise InputError(f"no frame of {visible} has one of {infrared} near in time")
+            container.mux(stream.encode())
+            container.close()
+            if (written := _count_packets(av, temporary)) != count:
+                raise InputError(f"{output}: {written} of {count} frames went to the disk; is it full?")
+    except av.FFmpegError as error:
+        raise InputError(
+            f"{output}: {error.strerror} ({error.filename or 'a video'} breaks off or is damaged)"
+        ) from error
+    return VideoResult(count, pairing.dropped["visible_unmatched"])
+
+
+def _count_packets(av: Any, path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(packet.size > 0 for packet in container.demux(video=0))
+
+
+def _open(av: Any, path: Path, stack: ExitStack, maximum_megapixels: float) -> Any:
+    """The first video stream of a file."""
+    try:
+        container = stack.enter_context(av.open(str(path)))
+    except (OSError, av.FFmpegError) as error:
+        raise InputError(f"{path} is no video that can be read: {error.strerror}") from error
+    if not container.streams.video:
+        raise InputError(f"{path} has no video in it")
+    stream = container.streams.video[0]
+    check_size(stream.codec_context.width, stream.codec_context.height, str(path), maximum_megapixels)
+    stream.thread_type = "AUTO"
+    # Frames within may be larger than the head says; the decoder refuses those before it takes memory for them.
+    stream.codec_context.options = {"max_pixels": str(int(maximum_megapixels * 1e6))}
+    return stream
+
+
+def _interval(stream: Any) -> float:
+    """Seconds between two frames."""
+    return 1.0 / float(stream.average_rate or 25)
+
+
+def _add_stream(container: Any, template: Any, codec: str, grey: bool) -> Any:
+    stream = container.add_stream(codec, rate=template.average_rate)
+    stream.width, stream.height = template.codec_context.width, template.codec_context.height
+    stream.time_base = stream.codec_context.time_base = template.time_base
+    if codec == "ffv1":
+        stream.pix_fmt = "gray" if grey or template.pix_fmt.startswith("gray") else "bgr0"
+        return stream
+    # Subsampled chrominance, which every player shows, needs even sides.
+    is_even = stream.width % 2 == 0 and stream.height % 2 == 0
+    stream.pix_fmt = "yuv420p" if is_even else "yuv444p"
+    stream.options = {"crf": "16", "preset": "veryfast"}
+    stream.codec_context.color_range, stream.codec_context.colorspace = 1, _matrix(template)
+    return stream
+
+
+def _matrix(template: Any) -> int:
+    """Colour matrix of the output: the input's where it says BT.709 (1), else BT.601 (6)."""
+    return 1 if int(template.codec_context.colorspace) == 1 else 6
+
+
+def _in_space(frame: Any, stream: Any, template: Any) -> Any:
+    """The frame as the encoder takes it, in limited range and the matrix that the file says."""
+    if not stream.pix_fmt.startswith("yuv"):
+        return frame
+    matrix = {1: "ITU709", 6: "ITU601"}[_matrix(template)]
+    made = frame.reformat(format=stream.pix_fmt, dst_colorspace=matrix, dst_color_range="MPEG")
+    made.pts, made.time_base = frame.pts, frame.time_base
+    return made
+
+
+def _decode(stream: Any, source: Source) -> Iterator[tuple[int, Source, _Frame]]:
+    """(ns from the video's start, source, frame), in order of time."""
+    start: int | None = None
+    for frame in stream.container.decode(stream):
+        if frame.pts is None:
+            raise InputError(f"{stream.container.name}: a frame without a time stamp")
+        start = frame.pts if start is None else start
+        yield round((frame.pts - start) * stream.time_base * 10**9), source, _Frame(_pixels(frame, source), frame.pts)
+
+
+def _pixels(frame: Any, source: Source) -> np.ndarray:
+    if frame.format.name.startswith("gray"):
+        deep = source == "infrared" and frame.format.name.startswith("gray16")
+        return frame.to_ndarray(format="gray16le" if deep else "gray")
+    bgr = frame.to_ndarray(format="bgr24")
+    return colour.luminance(bgr) if source == "infrared" else bgr
+
+
+def _pair(streams: dict[Source, Any], pairing: NearestPairing) -> Iterator[Pair]:
+    with ExitStack() as stack:
+        frames = [
+            stack.enter_context(closing(overlapped(_decode(stream, source)))) for source, stream in streams.items()
+        ]
+        for time, source, frame in heapq.merge(*frames, key=lambda entry: entry[0]):
+            yield from pairing.add(source, time, frame)
+        yield from pairing.finish()
+
+
+def _fuse(pairs: Iterator[Pair], fuser: Fuser, grey: bool) -> Iterator[tuple[np.ndarray, int]]:
+    for pair in pairs:
+        yield fuser.fuse(pair.infrared.pixels, pair.visible.pixels, grey=grey), pair.visible.pts

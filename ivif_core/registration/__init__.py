@@ -1,0 +1,1 @@
+"""How the infrared image comes onto the visible grid."""

@@ -1,0 +1,1 @@
+"""Which frames belong together, and what to do while a camera is missing."""

@@ -1,0 +1,1 @@
+"""Thermal values: scaling to intensity, radiometry, repair, hot spots."""

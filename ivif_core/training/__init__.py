@@ -1,0 +1,1 @@
+"""Training: networks, losses, data and the three tasks. Needs torch."""

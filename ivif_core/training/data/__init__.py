@@ -1,0 +1,1 @@
+"""Training pairs, their crops and their degradation."""

@@ -1,0 +1,288 @@
+"""What every loop needs and nobody wants to read twice: run folder, checkpoints, interruption, progress.
+
+Everything random in step n is a function of (seed, n, rank): the global generators are seeded anew before every step,
+and the data order comes from the seed too (`training.data.batches`). The step number in a checkpoint therefore *is*
+the state of all generators and of the data order, for any number of processes, and a run that is killed and resumed
+does the very same arithmetic as one that was not.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from lightning.fabric import Fabric
+from torch import Tensor
+from tqdm import tqdm
+
+from ivif_core import __version__
+from ivif_core.errors import ConfigError, ModelError, OutputError
+from ivif_core.files.outputs import check_apart, only_run
+from ivif_core.files.writing import check_name, is_there, make_folder, write_bytes, write_text
+from ivif_core.training.recipe import RunRecipe, to_dict
+
+CHECKPOINT, DESCRIPTION = "last.pt", "run.json"
+_FREE_KEYS = {
+    *("data", "output", "steps", "checkpoint_every", "image_every"),
+    *("accelerator", "devices", "nodes", "strategy", "workers"),
+}
+"""Keys that may change between a run and its resumption without changing what a step computes."""
+
+
+def start(recipe: RunRecipe) -> Fabric:
+    """Start the processes that the recipe asks for (those of `torchrun` and `fabric run` are found) and seed them."""
+    check_run_folder(recipe)
+    fabric = Fabric(
+        accelerator=recipe.accelerator,
+        devices=recipe.devices or "auto",
+        num_nodes=recipe.nodes,
+        strategy=recipe.strategy,
+        precision=recipe.precision,
+    )
+    fabric.launch()
+    if recipe.batch % fabric.world_size:
+        raise ConfigError(f"recipe: batch {recipe.batch} does not divide among {fabric.world_size} processes")
+    seed_all(recipe.seed)
+    return fabric
+
+
+def check_run_folder(recipe: RunRecipe) -> None:
+    """Refuse, before any work, a run folder that holds other things by the names of a run's.
+
+    Raises:
+        OutputError: it is, holds or lies in the data; or a file in it is of no run.
+    """
+    folder = Path(recipe.output)
+    check_name(folder)
+    check_apart(folder, [recipe.data or None])
+    if not is_there(folder / DESCRIPTION):
+        for name in ("recipe.yaml", CHECKPOINT):
+            if is_there(folder / name):
+                raise OutputError(f"output={folder}: {name} there is of no run (no {DESCRIPTION}); name another folder")
+
+
+def seed_all(*key: int) -> None:
+    """Seed Python's, NumPy's and torch's global generators from a tuple of integers."""
+    words = np.random.SeedSequence(key).generate_state(3)
+    random.seed(int(words[0]))
+    np.random.seed(int(words[1]))
+    torch.manual_seed(int(words[2]))
+
+
+class Run:
+    """One training run in its folder.
+
+    The folder gets `recipe.yaml`, `run.json` (git revision, seed, versions), `last.pt` and TensorBoard's events.
+
+    Attributes:
+        step: steps done so far.
+    """
+
+    def __init__(self, recipe: RunRecipe, fabric: Fabric, kind: str, state: Mapping[str, Any]) -> None:
+        """
+        Args:
+            kind: what is trained ('teacher', 'student', …); a checkpoint of another kind is refused.
+            state: name -> object with `state_dict` and `load_state_dict`; 'model' must be one of them. Where the
+                folder holds a checkpoint, they are loaded from it.
+
+        Raises:
+            ConfigError: the folder holds a run of another recipe.
+        """
+        self.recipe, self.fabric, self.kind, self.state = recipe, fabric, kind, dict(state)
+        self.folder = Path(recipe.output)
+        self.step = 0
+        self._stop = False
+        self._bar: tqdm | None = None
+        self._writer = None
+        if (self.folder / CHECKPOINT).is_file():
+            self._resume()
+        if fabric.is_global_zero:
+            with only_run(make_folder(self.folder)):
+                self._describe()
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(self.folder), purge_step=self.step)
+        fabric.barrier()
+
+    def steps(self) -> Iterator[int]:
+        """Count the steps that are left, seeding, showing progress and saving on the way.
+
+        SIGINT and SIGTERM finish the step, save, and raise KeyboardInterrupt; a second one stops at once.
+        """
+        alone = only_run(self.folder) if self.fabric.is_global_zero else nullcontext()
+        with alone, self._stopping_on_signals():
+            yield from self._steps()
+
+    def _steps(self) -> Iterator[int]:
+        self._bar = tqdm(
+            total=self.recipe.steps,
+            initial=self.step,
+            desc=self.kind,
+            unit="step",
+            disable=not self.fabric.is_global_zero,
+            mininterval=1.0,
+        )
+        try:
+            while self.step < self.recipe.steps:
+                seed_all(self.recipe.seed, self.step, self.fabric.global_rank)
+                yield self.step
+                self.step += 1
+                self._bar.update()
+                stop = self._should_stop()
+                if stop or self.step % self.recipe.checkpoint_every == 0 or self.step == self.recipe.steps:
+                    self.save()
+                if stop:
+                    tqdm.write(f"stopped after step {self.step}; the same command goes on from there", file=sys.stderr)
+                    raise KeyboardInterrupt
+        finally:
+            self._bar.close()
+            if self._writer:
+                self._writer.flush()
+
+    @contextmanager
+    def _stopping_on_signals(self) -> Iterator[None]:
+        handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def generator(self, stream: int = 0) -> torch.Generator:
+        """A generator for this step that is the same in all processes; give each use of it a `stream` of its own."""
+        words = np.random.SeedSequence((self.recipe.seed, self.step, 1 << 16, stream)).generate_state(2)
+        return torch.Generator().manual_seed(int(words[0]) << 32 | int(words[1]))
+
+    def record(self, loss: Tensor, parts: Mapping[str, Tensor]) -> None:
+        """Log the loss and its parts; call it before the backward pass.
+
+        Raises:
+            ModelError: the loss is not finite; the message names step and parts, the last checkpoint stays.
+        """
+        values = {"loss": float(loss.detach()), **{name: float(part.detach()) for name, part in parts.items()}}
+        if not all(math.isfinite(value) for value in values.values()):
+            bad = [name for name, value in values.items() if not math.isfinite(value)]
+            raise ModelError(
+                f"step {self.step}: {', '.join(bad)} not finite (all parts: {values}); "
+                f"the last checkpoint in {self.folder} is untouched; try a smaller rate, or another seed"
+            )
+        if self._bar is not None:
+            self._bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()}, refresh=False)
+        if self._writer:
+            for name, value in values.items():
+                self._writer.add_scalar(f"train/{name}", value, self.step)
+
+    def images(self, name: str, *columns: Tensor) -> None:
+        """Every `image_every` steps, show batches (B×1×H×W in [0, 1]) side by side in TensorBoard."""
+        if self._writer and self.step % self.recipe.image_every == 0:
+            strip = torch.cat([column.detach().float().cpu().clamp(0, 1) for column in columns], dim=3)
+            self._writer.add_images(name, strip[:4], self.step)
+
+    def scalar(self, name: str, value: float) -> None:
+        """Log one number, such as a validation figure."""
+        if self._writer:
+            self._writer.add_scalar(name, value, self.step)
+
+    def save(self) -> None:
+        """Write the checkpoint; the old one stays until the new one is whole."""
+        content = {
+            "kind": self.kind,
+            "step": self.step,
+            "recipe": to_dict(self.recipe),
+            "git": git_revision(),
+            **{name: entry.state_dict() for name, entry in self.state.items()},
+        }
+        if self.fabric.is_global_zero:
+            write_tensors(self.folder / CHECKPOINT, content)
+        self.fabric.barrier()
+
+    def _resume(self) -> None:
+        content = load_checkpoint(self.folder / CHECKPOINT, self.kind)
+        old, new = content["recipe"], to_dict(self.recipe)
+        keys = (old.keys() | new.keys()) - _FREE_KEYS
+        changed = sorted(key for key in keys if old.get(key) != new.get(key))
+        if changed:
+            raise ConfigError(
+                f"{self.folder} holds a run of another recipe ({', '.join(changed)} differ); "
+                "give another output=…, or remove that folder"
+            )
+        for name, entry in self.state.items():
+            entry.load_state_dict(content[name])
+        self.step = content["step"]
+
+    def _describe(self) -> None:
+        recipe = to_dict(self.recipe)
+        write_text(self.folder / "recipe.yaml", yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True))
+        description = {
+            "kind": self.kind,
+            "git": git_revision(),
+            "seed": self.recipe.seed,
+            "processes": self.fabric.world_size,
+            "versions": {"ivif": __version__, "torch": torch.__version__, "python": sys.version.split()[0]},
+        }
+        write_text(self.folder / DESCRIPTION, json.dumps(description, indent=2) + "\n")
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stop = True
+        signal.signal(number, signal.SIG_DFL)
+
+    def _should_stop(self) -> bool:
+        if self.fabric.world_size == 1:
+            return self._stop
+        return bool(self.fabric.all_reduce(torch.tensor(float(self._stop)), reduce_op="sum") > 0)
+
+
+def write_tensors(path: str | Path, content: Mapping[str, Any]) -> None:
+    """`torch.save`, as `files.write_bytes`.
+
+    Raises:
+        OutputError: as there.
+    """
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_bytes(path, buffer.getbuffer())
+
+
+def load_checkpoint(path: str | Path, kind: str) -> dict[str, Any]:
+    """Read a checkpoint; it holds tensors and plain values only, and nothing in it is executed.
+
+    Raises:
+        ModelError: missing, broken, or of another kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"no checkpoint at {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many types on broken files
+        raise ModelError(f"{path} is no checkpoint, or is broken: {error}") from error
+    found = content.get("kind") if isinstance(content, dict) else None
+    if found != kind:
+        raise ModelError(f"{path} is a checkpoint of kind {found!r}; expected {kind!r}")
+    return content
+
+
+def git_revision() -> str:
+    """Commit of the source tree, with '+' where it is edited; the package's version where there is no git."""
+    here = Path(__file__).parent
+    try:
+        revision, changes = (
+            subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True, timeout=10).stdout
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return f"ivif {__version__}, not from a git checkout"
+    return revision.strip() + ("+" if changes.strip() else "")

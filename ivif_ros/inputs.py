@@ -1,0 +1,54 @@
+"""The node's subscriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import copy
+from functools import partial
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from ivif_core.types import Source
+
+TOPICS: dict[Source, str] = {"infrared": "thermal", "visible": "rgb"}
+
+
+def subscribe(
+    node: Node,
+    settings: Mapping[str, Any],
+    on_frame: Callable[[Source, Any], None],
+    on_camera_info: Callable[[Source, CameraInfo], None],
+    on_depth: Callable[[Image], None],
+) -> list[Any]:
+    """All that the node listens to, best effort, so that every driver is heard.
+
+    Args:
+        settings: values of the node's parameters, by name.
+    """
+    subscriptions = []
+    for source, topic in TOPICS.items():
+        received = partial(on_frame, source)
+        subscriptions.append(_subscribe_images(node, f"{topic}/image_raw", settings[f"{topic}_transport"], received))
+    subscriptions += [
+        node.create_subscription(
+            CameraInfo, f"{topic}/camera_info", partial(on_camera_info, source), qos_profile_sensor_data
+        )
+        for source, topic in TOPICS.items()
+    ]
+    if settings["registration.depth"]:
+        subscriptions.append(node.create_subscription(Image, "rgb/depth", on_depth, qos_profile_sensor_data))
+    return subscriptions
+
+
+def _subscribe_images(node: Node, topic: str, transport: str, received: Callable[[Any], None]) -> Any:
+    """`transport`: 'raw', or 'compressed' for `<topic>/compressed`. The user may override the QoS."""
+    topic = node.resolve_topic_name(topic)  # a remapped base name carries its /compressed along
+    kind, name = (CompressedImage, f"{topic}/compressed") if transport == "compressed" else (Image, topic)
+    profile = copy(qos_profile_sensor_data)  # overrides are written into the profile that is given
+    return node.create_subscription(
+        kind, name, received, profile, qos_overriding_options=QoSOverridingOptions.with_default_policies()
+    )

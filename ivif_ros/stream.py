@@ -1,0 +1,202 @@
+"""While the node is active: frames are received and paired, pairs are fused, images are published."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from ivif_core.errors import ConfigError, InputError
+from ivif_core.settings import Settings
+from ivif_core.sync.camera_monitor import fingerprint
+from ivif_core.sync.dropout_policy import Job, Supervisor
+from ivif_core.sync.stamp_check import StampCheck
+from ivif_core.types import Source
+from ivif_ros.complaints import Complaints, Problems
+from ivif_ros.guard import Guard, guarded
+from ivif_ros.inputs import subscribe
+from ivif_ros.outputs import Outputs
+from ivif_ros.pipeline import Pipeline
+from ivif_ros.stamps import stamp_message, take_stamp
+from ivif_ros.statistics import Fused, Statistics
+from ivif_ros.synchronizer import Latest, change_pairing, make_pairing
+
+PAIRING = ("pairing", "slop", "queue_size", "thermal_time_offset", "hold_thermal")
+
+FORGETFUL = 1.0
+"""Seconds without a listener after which thermal scaling starts anew: its range is of another scene."""
+
+
+class Stream:
+    """From two camera topics to the node's outputs.
+
+    The executor's thread only receives and pairs. One worker thread converts, fuses and publishes; where it cannot keep
+    up, it takes the newest pair, so that a slow network drops frames instead of falling behind. While nobody listens to
+    an image, pairs are counted and let go. No exception leaves a callback (see `guard`).
+
+    Attributes:
+        settings: as they are now; the worker takes them over before its next frame.
+        statistics, supervisor: for the diagnostics.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        settings: Settings,
+        pipeline: Pipeline,
+        outputs: Outputs,
+        guard: Guard,
+        problems: Problems,
+    ) -> None:
+        """Subscribe, and start the worker."""
+        now = time.monotonic()
+        self.guard, self.settings, self.statistics = guard, settings, Statistics(now)
+        self._node, self._pipeline, self._outputs, self._problems = node, pipeline, outputs, problems
+        self.supervisor = Supervisor(
+            make_pairing(*(settings[name] for name in PAIRING)),
+            settings["on_missing"],
+            now,
+            detect_freeze=settings["freeze_detection"],
+        )
+        self._crops = settings.crops()
+        outputs.crop = self._crops["visible"]
+        self._stamps, self._complaints = StampCheck(), Complaints()
+        self._status = self._visible_frame = ""
+        self._heard_at = now
+        self._latest: Latest[Job] = Latest(Latest.BURST)
+        self._worker = threading.Thread(target=self._work, name="fusion", daemon=True)
+        self._worker.start()
+        self.inputs: list[Any] = []
+        try:
+            self.inputs = subscribe(node, settings.values, self._on_frame, self._on_camera_info, self._on_depth)
+        except Exception:
+            self.close()
+            raise
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Frames and pairs that did not become an image, by cause."""
+        replaced = Counter({"pair replaced by a newer one": self._latest.replaced})
+        return self.statistics.dropped + self.supervisor.pairing.dropped + self.supervisor.dropped + replaced
+
+    def use(self, settings: Settings) -> None:
+        """Take over settings that may change live."""
+        change_pairing(self.supervisor, settings.values, settings.changed(self.settings))
+        self.settings, self._crops = settings, settings.crops()
+        self._outputs.crop = self._crops["visible"]
+
+    def close(self) -> None:
+        """Receive no more, and wait for the frame in work."""
+        while self.inputs:
+            self._node.destroy_subscription(self.inputs.pop())
+        self._latest.close()
+        self._worker.join()
+
+    # Receiving: the executor's thread
+
+    @guarded("receiving a frame")
+    def _on_frame(self, source: Source, message: Any) -> None:
+        now, supervisor = time.monotonic(), self.supervisor
+        self.statistics.received(source, now)
+        stamp = self._time_of(source, message)
+        frame_print = fingerprint(self._image_bytes(message)) if source == "infrared" else None
+        jumps = supervisor.pairing.dropped["stamp_jump"]
+        for job in supervisor.add(source, stamp, message, now, frame_print):
+            self._latest.put(job)
+        if supervisor.pairing.dropped["stamp_jump"] > jumps:
+            self._pipeline.reset()
+            self._problems.add("jump", f"{source} stamps jumped back: queues cleared, pairing starts anew")
+        self.announce(now)
+
+    def _image_bytes(self, message: Any) -> memoryview:
+        """A thermal image without the rows that are cropped: a frame counter among them would hide a freeze."""
+        data, crop = memoryview(message.data), self._crops["infrared"]
+        step = getattr(message, "step", 0)  # a compressed image is taken whole
+        return data[crop.top * step : max(0, len(data) - crop.bottom * step)]
+
+    def _time_of(self, source: Source, message: Any) -> int:
+        stamp = take_stamp(self._stamps, source, message, self._node.get_clock().now().nanoseconds)
+        if self._stamps.moved:
+            self.supervisor.clear()  # what waits is of another clock
+        if self._stamps.problem:
+            self._problems.add("stamps", self._stamps.problem)
+        return stamp
+
+    def announce(self, now: float) -> str:
+        """Publish the status when it changed (the topic is latched), and give it. The log has it once a second."""
+        status = self.supervisor.status(now)
+        if status != self._status:
+            self._status = status
+            self._outputs.publish_status(status)
+        if self._complaints.due("status", status):
+            self._node.get_logger().info(f"status: {status}")
+        return status
+
+    @guarded("camera info")
+    def _on_camera_info(self, source: Source, message: CameraInfo) -> None:
+        self.statistics.received(f"{source} info", time.monotonic())
+        if source == "visible":
+            self._outputs.camera_info = message
+        try:
+            if self._pipeline.set_camera_info(source, message):
+                self._problems.say(f"{source} camera info", "")
+        except ConfigError as error:
+            self._problems.say(f"{source} camera info", str(error))  # the diagnostics have it from the pipeline
+
+    @guarded("depth image")
+    def _on_depth(self, message: Image) -> None:
+        self._pipeline.set_depth(message)
+
+    # Fusing and publishing: the worker's thread
+
+    def _work(self) -> None:
+        while (job := self._latest.get()) is not None:
+            if not self._process(job):
+                self.statistics.drop("failed pair")
+
+    @guarded("frame", lambda _: False)
+    def _process(self, job: Job) -> bool:
+        """Make what somebody listens to, with the settings as they are now; False if it could not be made."""
+        now = time.monotonic()
+        if self._outputs.images_wanted:
+            if now - self._heard_at > FORGETFUL:
+                self._pipeline.reset()
+            self._heard_at = now
+            self._fuse(job, now)
+        else:
+            self.statistics.drop("nobody listens")
+            self._outputs.publish_camera_info(self._header(job))
+        return True
+
+    def _fuse(self, job: Job, started: float) -> None:
+        settings = self.settings
+        try:
+            self._pipeline.use(settings)
+            frame = self._pipeline.fuse(job.infrared, job.visible)
+            self._outputs.publish(
+                frame,
+                self._header(job),
+                encoding=settings["output_encoding"],
+                jpeg_quality=settings["jpeg_quality"],
+                side_by_side=self._pipeline.side_by_side,
+            )
+        except InputError as error:
+            self.statistics.drop("malformed pair")
+            self._problems.add("malformed frame", f"malformed frame: {error}")
+            return
+        now = time.monotonic()
+        latency = (self._node.get_clock().now().nanoseconds - job.stamp) / 1e9
+        self.statistics.fused(Fused(latency, job.offset, now - started, self._pipeline.network_seconds), now)
+
+    def _header(self, job: Job) -> Header:
+        """The visible header; where infrared goes on alone, its time in the visible's frame."""
+        if job.visible is not None:
+            self._visible_frame = job.visible.header.frame_id
+        present: Any = job.infrared if job.visible is None else job.visible
+        frame = self._visible_frame or present.header.frame_id
+        return Header(stamp=stamp_message(job.stamp), frame_id=frame)

@@ -1,0 +1,1 @@
+"""Programs around the node: replay, recorder, demo and benchmarks."""

@@ -1,0 +1,163 @@
+"""Several processes on a ROS graph of their own: what the demo and the benchmark start, watch and always clean up."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+
+from ivif_core.errors import IvifError
+
+_FASTDDS_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
+_KILTED = 9
+"""Major version of rclpy; Jazzy's is 7, Humble's 3."""
+PATIENCE = 5.0
+"""Seconds that a process has to end after SIGINT."""
+
+
+class ProcessDied(IvifError):
+    """A child process ended by itself before its time."""
+
+
+def share_file(name: str) -> Path:
+    """A file of `config/` or `launch/`: in the source tree, the Python prefix (pip) or the ament prefixes (colcon).
+
+    Raises:
+        IvifError: it is in none of them.
+    """
+    prefixes = [Path(sys.prefix), *(Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p)]
+    folders = [Path(__file__).resolve().parents[2], *(prefix / "share" / "ivif_ros" for prefix in prefixes)]
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    raise IvifError(f"{name} is in none of {', '.join(map(str, folders))}; reinstall the package")
+
+
+def _rclpy_major() -> int:
+    """Of the distribution's package, or of PyPI's, whose name differs."""
+    for name in ("rclpy", "ros-rclpy"):
+        with suppress(PackageNotFoundError):
+            return int(version(name).split(".")[0])
+    return _KILTED
+
+
+def fastdds_profile() -> dict[str, str]:
+    """The environment variable that names the profile for this ROS distribution's Fast DDS, or what the user set."""
+    if _rclpy_major() >= _KILTED:
+        name, file = "FASTDDS_DEFAULT_PROFILES_FILE", "config/fastdds.xml"
+    else:
+        name, file = "FASTRTPS_DEFAULT_PROFILES_FILE", "config/fastrtps.xml"
+    return {name: os.environ.get(name) or str(share_file(file))}
+
+
+def adopt_fastdds_profile() -> None:
+    """Give this process the profile; to be called before `rclpy.init`. Where the user set Fast DDS up, that stays."""
+    if not any(name in os.environ for name in _FASTDDS_VARIABLES):
+        with suppress(IvifError):  # without the file it runs, as Fast DDS does by default
+            os.environ.update(fastdds_profile())
+
+
+def isolated_environment() -> dict[str, str]:
+    """This environment, with a random ROS domain that no other machine joins and the profile for Fast DDS."""
+    local_only = (
+        {"ROS_LOCALHOST_ONLY": "1"}
+        if os.environ.get("ROS_DISTRO") == "humble"
+        else {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    )
+    return {
+        **os.environ,
+        **local_only,
+        **fastdds_profile(),
+        "ROS_DOMAIN_ID": str(1 + secrets.randbelow(101)),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def private_kilobytes(pid: int) -> int:
+    """Memory of a process in kB: resident, less what is shared between processes (Linux)."""
+    pairs = (line.split(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    kilobytes = {key: int(value.split()[0]) for key, value in pairs if key in ("VmRSS", "RssShmem")}
+    return kilobytes["VmRSS"] - kilobytes["RssShmem"]
+
+
+class Processes:
+    """Child Python processes in one environment; leaving the context ends them all."""
+
+    def __init__(self, environment: dict[str, str], logs: Path | None = None) -> None:
+        """
+        Args:
+            logs: folder in which each child's output goes to `<name>.log`; None leaves it on this terminal.
+        """
+        self._environment = environment
+        self._logs = logs
+        self._children: dict[str, subprocess.Popen[str]] = {}
+
+    def start(
+        self, name: str, module: str, arguments: Sequence[str], *, capture: bool = False
+    ) -> subprocess.Popen[str]:
+        """Start `python -m module arguments…`; with `capture`, its standard output is a pipe."""
+        with nullcontext() if self._logs is None else self._logs.joinpath(f"{name}.log").open("wb") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                env=self._environment,
+                stdout=subprocess.PIPE if capture else log,
+                stderr=log,
+                text=True,
+                start_new_session=True,  # Ctrl-C in the terminal goes to the parent, which ends its children in order
+            )
+        self._children[name] = child
+        return child
+
+    def check(self) -> None:
+        """
+        Raises:
+            ProcessDied: a child has ended with an error.
+        """
+        for name, child in self._children.items():
+            if child.poll():
+                raise ProcessDied(f"{name} ended with status {child.returncode}{self._last_words(name)}")
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, watching the children.
+
+        Raises:
+            ProcessDied: as `check`.
+        """
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.check()
+            time.sleep(min(0.1, left))
+
+    def _last_words(self, name: str) -> str:
+        if self._logs is None:
+            return "; its message is above"
+        lines = self._logs.joinpath(f"{name}.log").read_text(errors="replace").splitlines()[-20:]
+        return ":\n" + "\n".join(f"  {line}" for line in lines) if lines else " and said nothing"
+
+    def stop(self, name: str) -> int:
+        """SIGINT to one child, SIGKILL if it does not end in time; its exit status."""
+        child = self._children.pop(name)
+        if child.poll() is None:
+            child.send_signal(signal.SIGINT)
+        try:
+            return child.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            return child.wait()
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for name in list(self._children):
+            self.stop(name)

@@ -1,1 +1,0 @@
-"""Recipes (YAML) and the two training loops; loaded by `ivif train` and `ivif distill` when called."""
