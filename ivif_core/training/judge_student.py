@@ -15,10 +15,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 import torch
 
 from ivif_core import backends
+from ivif_core.evaluation.detection import PERSON, Detector, Finding, objects_of
 from ivif_core.evaluation.metrics import METRICS
 from ivif_core.imaging import colour
 from ivif_core.imaging.files import find_images, read_visible
@@ -30,7 +30,6 @@ from ivif_core.training.networks.learned_student import LearnedStudent
 from ivif_core.training.networks.student import Student
 
 FIGURES = ("EN", "SD", "SF", "AG", "MI", "SCD", "VIF", "Qabf", "noise_gain", "overshoot")
-CLASSES = (0, 1, 2, 3, 5, 7)
 Fuse = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 
 
@@ -142,54 +141,8 @@ def flicker(fuse: Fuse, pair: Pair, vividness: float, frames: int = 16, deviatio
     return float(fused / max(infrared, visible))
 
 
-class Detector:
-    """See `data/detector/README.md` of the shared folder."""
-
-    def __init__(self, path: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(str(path), options)
-        grids, strides = [], []
-        for stride in (8, 16, 32):
-            side = 416 // stride
-            y, x = np.mgrid[:side, :side]
-            grids.append(np.stack([x.ravel(), y.ravel()], 1))
-            strides.append(np.full((side * side, 1), stride))
-        self.grid, self.stride = np.concatenate(grids), np.concatenate(strides)
-
-    def __call__(self, image: np.ndarray, least: float) -> list[tuple[int, float, np.ndarray]]:
-        scale = min(416 / image.shape[0], 416 / image.shape[1])
-        size = int(image.shape[1] * scale), int(image.shape[0] * scale)
-        canvas = np.full((416, 416, 3), 114, np.uint8)
-        canvas[: size[1], : size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-        out = self.session.run(None, {"images": canvas.transpose(2, 0, 1)[None].astype(np.float32)})[0][0]
-        centre, sides = (out[:, :2] + self.grid) * self.stride, np.exp(out[:, 2:4]) * self.stride
-        boxes = np.concatenate([centre - sides / 2, centre + sides / 2], 1) / scale
-        scores = out[:, 4:5] * out[:, 5:]
-        found = []
-        for kind in CLASSES:
-            where = scores[:, kind] >= least
-            found += [(kind, s, b) for s, b in zip(scores[where, kind], boxes[where], strict=True)]
-        return suppress(found)
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> float:
-    side = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    inner = max(0, side[0]) * max(0, side[1])
-    area = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
-    return inner / (sum(area) - inner)
-
-
-def suppress(found: list[tuple[int, float, np.ndarray]]) -> list[tuple[int, float, np.ndarray]]:
-    kept: list[tuple[int, float, np.ndarray]] = []
-    for item in sorted(found, key=lambda entry: -entry[1]):
-        if all(other[0] != item[0] or iou(other[2], item[2]) < 0.45 for other in kept):
-            kept.append(item)
-    return kept
-
-
 class Found:
-    """Share of the objects seen in either source that are found in an image."""
+    """What the detector of the shared folder finds of the objects that either source of a street pair shows."""
 
     def __init__(self, shared: Path) -> None:
         self.detector = Detector(shared / "data" / "detector" / "yolox_nano.onnx")
@@ -198,23 +151,14 @@ class Found:
             files = find_images(shared / "data" / name / "visible")
             for pair in pairs_of(shared, name):
                 bgr = colour.check_visible(read_visible(files[pair.name]))
-                grey = np.repeat(pair.infrared[..., None], 3, 2)
-                bgr3 = bgr if bgr.ndim == 3 else np.repeat(bgr[..., None], 3, 2)
-                objects = suppress(self.detector(grey, 0.5) + self.detector(bgr3, 0.5))
-                self.items.append((pair, bgr, bgr3, grey, objects))
+                self.items.append((pair, bgr, objects_of(self.detector, pair.infrared, bgr)))
 
     def share(self, make: Callable[[Pair, np.ndarray], np.ndarray]) -> tuple[float, float, float]:
         """All, persons, false alarms an image."""
-        hits, false = [], 0
-        for pair, bgr, _, _, objects in self.items:
-            image = make(pair, bgr)
-            image = image if image.ndim == 3 else np.repeat(image[..., None], 3, 2)
-            seen = self.detector(image, 0.35)
-            for kind, _, box in objects:
-                hits.append((kind, any(k == kind and iou(box, b) >= 0.5 for k, _, b in seen)))
-            false += sum(not any(k == kind and iou(box, b) >= 0.5 for k, _, b in objects) for kind, _, box in seen)
-        hits = np.array(hits)
-        return float(hits[:, 1].mean()), float(hits[hits[:, 0] == 0, 1].mean()), false / len(self.items)
+        finding = Finding({}, {})
+        for pair, bgr, objects in self.items:
+            finding.add(objects, self.detector(make(pair, bgr), 0.35))
+        return finding.share(), finding.share(PERSON), finding.false / finding.images
 
     def fused(self, fuse: Fuse, vividness: float) -> tuple[float, float, float]:
         return self.share(lambda pair, bgr: colour.recompose(fuse(pair.infrared, pair.visible, vividness), bgr))
