@@ -80,7 +80,7 @@ def test_students_of_different_teachers_differ_as_their_teachers_do(pairs: Path,
     """With the weights of the recipe that ships: guards must not outweigh what a teacher says."""
     fused = {}
     for name in TEACHERS:
-        checkpoint = distill_student(recipe(pairs, tmp_path / name, teacher=name, steps=STEERING_STEPS, batch=4))
+        checkpoint = distill_student(recipe(pairs, tmp_path / name, teacher=name, steps=STEERING_STEPS, **SMALL))
         fused[name] = at_1(load_student(checkpoint), pairs)
     taught = {name: [pair.teacher for pair in FolderPairs(pairs, teacher=name)] for name in TEACHERS}
     first, second = TEACHERS
@@ -89,7 +89,7 @@ def test_students_of_different_teachers_differ_as_their_teachers_do(pairs: Path,
         assert distance(fused[own], taught[own]) < distance(fused[own], taught[other])
 
 
-STEERING_STEPS = 120
+STEERING_STEPS = 100
 
 
 def at_1(student: torch.nn.Module, pairs: Path) -> list[np.ndarray]:
