@@ -84,8 +84,9 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     except (ValueError, IndexError, AttributeError, TypeError) as error:
         raise ModelError(f"model: {path} is not an ONNX file, or is cut short ({error})") from error
     if endless := operators & _CONTROL_FLOW:
-        names = ", ".join(sorted(name.decode() for name in endless if isinstance(name, bytes)))
-        raise ModelError(f"model: {path} has {names}: networks with control flow are not run")
+        raise ModelError(
+            f"model: {path} has {', '.join(sorted(name.decode() for name in endless if isinstance(name, bytes)))}: networks with control flow are not run"
+        )
     if not has_graph:
         raise ModelError(f"model: {path} is not an ONNX file: it holds no graph")
     return metadata
