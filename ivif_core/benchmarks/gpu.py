@@ -139,7 +139,8 @@ def pixels(
     """Fused luminance of each backend against ONNX Runtime's, in grey levels."""
     with Fuser(model, REFERENCE) as reference:
         for name in names:
-            largest, means = 0, []
+            largest = 0
+            means: list[float] = []
             with Fuser(model, name) as fuser:
                 for infrared, visible in pairs:
                     for vividness in (0.0, 0.5, 1.0):
@@ -232,7 +233,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--sizes", nargs="+", default=["x".join(map(str, size)) for size in SIZES], metavar="WxH")
     arguments = parser.parse_args(argv)
     folder, model = make_folder(arguments.out), resolve_model(arguments.model)
-    sizes = [tuple(map(int, size.split("x"))) for size in arguments.sizes]
+    sizes = [(int(first), int(second)) for first, second in (size.split("x") for size in arguments.sizes)]
     reasons = available()
     usable = [name for name in ON_GPU if reasons[name] is None]
     report = Report(machine())

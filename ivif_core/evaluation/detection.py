@@ -87,7 +87,7 @@ class Detector:
         boxes = np.concatenate([centre - half, centre + half], axis=1) / scale
         scores = output[0, :, 4:5] * output[0, :, 5:]
         found = [
-            Detection(kind, float(scores[cell, kind]), tuple(map(float, boxes[cell])))
+            Detection(kind, float(scores[cell, kind]), tuple(map(float, boxes[cell])))  # type: ignore[arg-type]
             for kind in self.classes
             for cell in np.flatnonzero(scores[:, kind] >= least_score)
         ]
