@@ -101,12 +101,10 @@ def test_the_one_door_passes_it_on(rig) -> None:
 
 
 def test_close_ends_the_build_at_once(tmp_path, monkeypatch) -> None:
-    rig = Rig(tmp_path, monkeypatch, step_seconds=30)
+    rig = Rig(tmp_path, monkeypatch, step_seconds=3000)  # a close that waited for the build would not end
     backend = rig.create()
     fuse_until(backend, lambda: rig.builds == 1)
-    started = time.monotonic()
     backend.close()
-    assert time.monotonic() - started < 1.5
     child = int(rig.log.read_text().split()[1])
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)

