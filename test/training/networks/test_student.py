@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from ivif_core.models import resolve_model
 from ivif_core.models.local_affine import BLOCK, CELL, Skeleton, statistics
 from ivif_core.training.networks.student import (
     ALIKE,
@@ -172,5 +173,6 @@ def test_vividness_per_image_is_vividness_of_each(student):
         torch.testing.assert_close(together[index : index + 1], alone)
 
 
-def test_size():
-    assert sum(parameter.numel() for parameter in Student().parameters()) <= 100_000
+def test_its_size_is_the_one_that_the_model_card_tells():
+    count = sum(parameter.numel() for parameter in Student().parameters())
+    assert f"| parameters | {count:,} |" in (resolve_model().parent / "MODEL_CARD.md").read_text("utf-8")
