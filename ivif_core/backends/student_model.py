@@ -220,7 +220,8 @@ class StudentModel:
         image = output[0]
         if not signature.uint8:
             image = np.clip(np.rint(image * np.float32(255)), 0, 255).astype(np.uint8)
-        return image if signature.colour else image[0]
+        fused: np.ndarray = image if signature.colour else image[0]
+        return fused
 
     def _check_output(self, output: np.ndarray, shape: tuple[int, ...], dtype: type[np.generic]) -> None:
         name = f"{self.file.name}: the output {self.signature.output}"

@@ -104,4 +104,5 @@ class Skeleton:
 
 def _cells(shape: tuple[int, ...]) -> tuple[int, int]:
     """Rows and columns of cells in whole blocks."""
-    return tuple(-(-side // BLOCK) * (BLOCK // CELL) for side in shape[:2])
+    rows, columns = (-(-side // BLOCK) * (BLOCK // CELL) for side in shape[:2])
+    return rows, columns

@@ -143,7 +143,9 @@ def _quantised(model: ModelProto, calibration: Iterable[Pair]) -> ModelProto:
     for index, (infrared, visible) in enumerate(calibration):
         images = {"infrared": infrared[None, None], "visible": luminance(visible)[None, None]}
         for vividness in (0.0, 1.0) if index % 2 else (0.5,):
-            feeds.append({**images, **({"vividness": np.float32([vividness])} if "vividness" in taken else {})})
+            feeds.append(
+                {**images, **({"vividness": np.array([vividness], np.float32)} if "vividness" in taken else {})}
+            )
     if not feeds:
         raise ConfigError("int8 needs pairs to calibrate on; give a folder of them")
     convolutions = [node.name for node in model.graph.node if node.op_type == "Conv" and len(node.input) == 3]
