@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ivif_core.scene.canvas import Canvas, Sprite, darken
+from ivif_core.scene.canvas import Canvas, Label, Sprite, darken
 from ivif_core.scene.optics import View
 from ivif_core.scene.street import LAMP_POWER, LAMPS, SKY, SODIUM
 
@@ -83,11 +83,11 @@ class Car:
             self._draw_wheels(sprite, view)
             self._draw_lights(sprite, view)
         sprite.shrink()
-        sprite.blend(canvas, max(self.z, _NEAREST))
+        sprite.blend(canvas, max(self.z, _NEAREST), Label.CAR)
 
     def _place(self, points: np.ndarray) -> np.ndarray:
         """Lateral, height, distance from the nose -> world."""
-        return np.add(_turned(points, self.approaching), (self.x, 0.0, self.z))
+        return np.add(_turned(points, self.approaching), (self.x, 0.0, self.z))  # type: ignore[no-any-return]
 
     def _draw_wheels(self, sprite: Sprite, view: View) -> None:
         tyre_heat = 21.0 if self.running else 9.5
@@ -212,6 +212,6 @@ def _shade(
     power = LAMP_POWER / (squared + 1)
     diffuse = (power * np.clip((towards * normals).sum(axis=2), 0, 1) * towards[..., 1] ** 0.7).sum(axis=0)
     shine = (26 * power * np.clip((towards * mirrored).sum(axis=2), 0, 1) ** 90).sum(axis=0)
-    return albedo * (SKY * 1.5 + diffuse[:, None] * SODIUM) + fresnel[:, None] * (
+    return albedo * (SKY * 1.5 + diffuse[:, None] * SODIUM) + fresnel[:, None] * (  # type: ignore[no-any-return]
         sky + lit_houses + shine[:, None] * SODIUM
     )
