@@ -66,6 +66,8 @@ class TorchRunner(Runner):
         weights = {value.name: numpy_helper.to_array(value) for value in model.graph.initializer}
         entry = {entry.key: entry.value for entry in model.metadata_props}.get(networks.METADATA)
         network = networks.restore_student(entry, weights)
+        if not hasattr(network, "lower_precision"):  # a student that does not say what of it may be float16
+            self._precision = "fp32"
         in_half = self._precision == "fp16"
         dtype = torch.float16 if in_half else torch.float32
         if in_half:
