@@ -1,6 +1,6 @@
 # make demo              real frames through a real ROS 2 graph into out/demo.mp4 and out/demo.png
 # make demo DATA=DIR     the same with the pairs of DIR/infrared and DIR/visible, or with a bag
-# make test              all tests, on ROS 2 Kilted; make test-jazzy: the ROS tests on Jazzy; make lint: style
+# make test              all tests, on ROS 2 Kilted; make test-jazzy: the ROS tests on Jazzy; make lint: style and types
 # make test-robot        the robot's side on the system's own Python, OpenCV, NumPy and cv_bridge (Debian, Ubuntu)
 # make docs              the documentation as a site into out/site; make package: wheel and sdist into dist, checked
 # Each installs what it needs into a virtual environment in this folder.
@@ -47,6 +47,7 @@ package: $(DOCS)/stamp
 lint: $(VENV)/test.stamp
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 $(VENV)/bin/python $(JAZZY)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.10 to 3.14 is needed; name it: make PYTHON=python3.12 …"; exit 1; }
@@ -86,4 +87,4 @@ $(DOCS)/stamp: $(PACKAGING) | $(DOCS)/bin/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(JAZZY) $(ROBOT) $(DOCS) build dist out *.egg-info .pytest_cache .hypothesis .ruff_cache
+	rm -rf $(VENV) $(JAZZY) $(ROBOT) $(DOCS) build dist out *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache

@@ -59,3 +59,18 @@ for name in COMMANDS:
 """
     done = run_without({*HEAVY, "onnxruntime", "openvino", "tensorrt", "rosbags", "rclpy", "selenium"}, code)
     assert done.returncode == 0, done.stderr
+
+
+def test_public_names_are_there_and_are_loaded_when_used():
+    code = """
+import ivif_core, sys
+assert not {"numpy", "cv2", "importlib.metadata"} & set(sys.modules), "loaded before it is used"
+assert set(ivif_core.__all__) <= set(dir(ivif_core))
+from ivif_core import *
+assert not (set(ivif_core.__all__) - set(globals()))
+assert issubclass(MissingPackage, IvifError) and Settings.from_values()["vividness"] == 0.5
+assert Fuser.__module__ == "ivif_core.fusion" and ivif_core.Fuser is Fuser
+assert not hasattr(ivif_core, "vividnes")
+"""
+    done = run_without(set(), code)
+    assert done.returncode == 0, done.stderr

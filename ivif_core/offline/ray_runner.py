@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -41,10 +42,10 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
     handler = signal.getsignal(signal.SIGTERM)
     try:
         if address:
-            ray.init(address=address, log_to_driver=False, logging_level="error")  # type: ignore[arg-type]
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         else:
             cpus = workers or len(os.sched_getaffinity(0))
-            ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="error")
+            ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(f"--ray {address}: no Ray cluster answers there: {error}") from error
     signal.signal(signal.SIGTERM, handler)  # Ray puts its own there, which ends the process with status 15

@@ -122,7 +122,7 @@ def _eight_bit(student: Student) -> tuple[nn.Module, dict[str, Tensor], str]:
     class EightBit(torch.nn.Module):
         def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
             fused = student(infrared.float() / 255, visible.float() / 255, vividness)
-            return (255 * fused + 0.5).to(torch.uint8)  # type: ignore[no-any-return]
+            return (255 * fused + 0.5).to(torch.uint8)
 
     network = EightBit()
     network.student = student

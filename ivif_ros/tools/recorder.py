@@ -218,6 +218,10 @@ def main(argv: list[str] | None = None) -> int:
         make_folder(arguments.output)
         measured = record(recorder, arguments.seconds, arguments.patience)
         recorder.finish()
+        if recorder.picture is None:
+            raise IvifError(
+                f"fused frames came, but no camera image of their stamps; heard of the cameras: {recorder.heard}"
+            )
         write_image(arguments.output / PICTURE, recorder.picture)  # first: its mark stands for both
         write_video(arguments.output / VIDEO, recorder.jpegs, measured.rate)
         print(f"\n{summary(measured)}\nleft       {VIDEO} and {PICTURE} in {arguments.output}")

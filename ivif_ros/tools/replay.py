@@ -192,7 +192,12 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--infrared-topic", default="/thermal/image_raw", help="thermal topic in the bag")
     parser.add_argument("--visible-topic", default="/rgb/image_raw", help="RGB topic in the bag")
     parser.add_argument("--seed", type=int, default=0, help="of the rendered scene")
-    parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file of the node: maximum_megapixels")
+    parser.add_argument(
+        "--params",
+        type=Path,
+        metavar="FILE",
+        help="parameter file of the node: maximum_megapixels; the node crops",
+    )
     return parser.parse_args(arguments)
 
 

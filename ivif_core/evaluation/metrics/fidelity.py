@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
@@ -100,7 +102,8 @@ def ssim(fused: np.ndarray, infrared: np.ndarray, visible: np.ndarray) -> float:
     except ImportError as error:
         raise MissingPackage("SSIM needs scikit-image: pip install 'ivif_ros[report]'") from error
     settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
-    return float(sum(structural_similarity(source, fused, **settings) for source in (infrared, visible)))
+    similarity: Callable[..., float] = structural_similarity  # scikit-image has no types
+    return float(sum(similarity(source, fused, **settings) for source in (infrared, visible)))
 
 
 def psnr(fused: np.ndarray, infrared: np.ndarray, visible: np.ndarray) -> float:

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra test)")
 
 from ivif_core import backends
 from ivif_core.backends import EngineOptions

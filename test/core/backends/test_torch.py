@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
-import onnx
 import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed (extra train)")
+onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra test)")
 
 from ivif_core import backends
 from ivif_core.backends import EngineOptions, StudentModel
@@ -22,8 +24,6 @@ from ivif_core.training.networks.student import Student
 from ivif_core.training.variants import write_variants
 from test.core.backends.test_backends import noise, write_model
 from test.training.test_variants import scene
-
-torch = pytest.importorskip("torch")
 
 
 class OnCpu(TorchRunner):

@@ -3,9 +3,11 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra test)")
+TensorProto, helper = onnx.TensorProto, onnx.helper
+numpy_helper = onnx.numpy_helper
 
 from ivif_core.benchmarks import roofline as bandwidth
 from ivif_core.benchmarks.roofline import bytes_moved, copier, network_bytes

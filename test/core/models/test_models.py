@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra test)")
+TensorProto, helper = onnx.TensorProto, onnx.helper
 
 from ivif_core.errors import ModelError
 from ivif_core.models import maps_form, read_metadata, resolve_model
