@@ -181,10 +181,11 @@ class Cuda:
         return results[0] if results else None
 
 
-def host_array(address: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def host_array(address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     """Host memory at that address as an array; it does not keep the memory alive."""
     nbytes = int(np.prod(shape)) * dtype.itemsize
-    return np.frombuffer((ctypes.c_uint8 * nbytes).from_address(address), dtype).reshape(shape)
+    memory = memoryview((ctypes.c_uint8 * nbytes).from_address(address))
+    return np.frombuffer(memory, dtype).reshape(shape)
 
 
 def _text(cudart: Any, error: Any) -> str:

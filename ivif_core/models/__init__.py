@@ -73,8 +73,9 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         for field, value in _fields(read_bytes(path, MAXIMUM_MODEL)):
             if field == _METADATA_FIELD and isinstance(value, bytes):
                 entry = dict(_fields(value))
-                key, text = (_bytes(entry.get(number, b"")).decode() for number in (1, 2))
-                metadata[key] = text
+                name, text = entry.get(1, b""), entry.get(2, b"")
+                if isinstance(name, bytes) and isinstance(text, bytes):
+                    metadata[name.decode()] = text.decode()
             if field == _GRAPH_FIELD and isinstance(value, bytes):
                 has_graph = True
                 endless |= _CONTROL_FLOW & _operators(value)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ivif_core import __version__
+from ivif_core.backends.tensorrt.builder import check_with_real_parser
 from ivif_core.errors import ModelError
 from ivif_core.files.writing import make_folder, write_bytes
 from ivif_core.models import check_model_target
@@ -39,7 +40,7 @@ def export_student(student: Student, folder: str | Path, *, recipe: str, name: s
 
     Raises:
         OutputError: a file cannot be written, or is there and no model of ivif.
-        ModelError: the network does not export, or gives NaN.
+        ModelError: the network does not export, gives NaN, or TensorRT does not take it.
     """
     folder = make_folder(folder)
     for suffix in ("", "_uint8", "_maps"):
@@ -136,4 +137,6 @@ def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
     check_for_tensorrt(model)
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()
+    content = model.SerializeToString()
+    check_with_real_parser(content)
+    return content

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ivif_core.backends.onnxruntime_quantizer import quantise
+from ivif_core.backends.tensorrt.builder import check_with_real_parser
 from ivif_core.errors import ConfigError, ModelError
 from ivif_core.files.writing import make_folder, write_bytes
 from ivif_core.imaging.colour import luminance
@@ -83,7 +84,9 @@ def write_variants(
         properties["ivif.precision"] = "int8" if variant == "int8" else "fp16"
         properties["ivif.made_from"] = hashlib.sha256(model.read_bytes()).hexdigest()
         onnx.helper.set_model_props(result, properties)
-        write_bytes(made[variant], result.SerializeToString())
+        content = result.SerializeToString()
+        check_with_real_parser(content)
+        write_bytes(made[variant], content)
     return made
 
 

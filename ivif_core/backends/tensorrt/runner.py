@@ -369,7 +369,7 @@ class _Slot:
 
 def _types(trt: Any, engine: Any) -> dict[str, np.dtype]:
     """Element types of the engine's inputs and outputs; TensorRT's own `nptype` fails with some NumPy releases."""
-    known = {trt.DataType.UINT8: np.dtype(np.uint8), trt.DataType.FLOAT: np.dtype(np.float32)}
+    known: dict[Any, np.dtype[Any]] = {trt.DataType.UINT8: np.dtype(np.uint8), trt.DataType.FLOAT: np.dtype(np.float32)}
     types = {}
     for name in map(engine.get_tensor_name, range(engine.num_io_tensors)):
         dtype = engine.get_tensor_dtype(name)

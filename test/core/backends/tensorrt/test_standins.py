@@ -71,8 +71,8 @@ MUTATIONS = {
     "flag that newer releases lack": ("tensorrt.builder", 'if hasattr(flags, "EXPLICIT_BATCH"):', "if True:"),
     "flag that older releases lack": (
         "tensorrt.builder",
-        'hasattr(flags, "STRONGLY_TYPED") and',
-        "flags.STRONGLY_TYPED or",
+        'hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED") and',
+        "trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED or",
     ),
     "monitor where there is none": ("tensorrt.builder", 'hasattr(trt, "IProgressMonitor") and', "True or"),
     "no profile": ("tensorrt.builder", "if config.add_optimization_profile(profile) < 0:", "if False:"),
