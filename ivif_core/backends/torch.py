@@ -131,7 +131,7 @@ class TorchRunner(Runner):
         """Record the network as a CUDA graph (pytorch.org, "CUDA semantics"); without one it runs all the same."""
         import torch
 
-        stream: Any = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        stream: Any = torch.cuda.Stream(self._device)
         stream.wait_stream(torch.cuda.current_stream(self._device))
         try:
             with torch.cuda.stream(stream):
@@ -141,7 +141,7 @@ class TorchRunner(Runner):
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, stream=stream):
                 self._fused = self._forward()
-            self._graph, self._events = graph, tuple(torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+            self._graph, self._events = graph, tuple(torch.cuda.Event(enable_timing=True) for _ in range(2))
         except RuntimeError as error:
             self._graph = self._fused = None
             _LOG.info("no CUDA graph for this network (%s); it runs without", error)

@@ -106,12 +106,6 @@ def check_model_target(path: Path, inputs: Iterable[str | Path | None] = ()) -> 
             raise OutputError(f"{printable(path)} is there and no model of ivif; remove it, or choose another folder")
 
 
-def _bytes(value: bytes | int) -> bytes:
-    if isinstance(value, int):
-        raise ValueError("a number stands for text")
-    return value
-
-
 def _operators(graph: bytes) -> set[str]:
     """Operators of a GraphProto."""
     nodes = (value for field, value in _fields(graph) if field == _NODE_FIELD and isinstance(value, bytes))
