@@ -35,13 +35,25 @@ def subscribe(
         subscriptions.append(_subscribe_images(node, f"{topic}/image_raw", settings[f"{topic}_transport"], received))
     subscriptions += [
         node.create_subscription(
-            CameraInfo, f"{topic}/camera_info", partial(on_camera_info, source), qos_profile_sensor_data
+            CameraInfo, info_topic(node, topic), partial(on_camera_info, source), qos_profile_sensor_data
         )
         for source, topic in TOPICS.items()
     ]
     if settings["registration.depth"]:
         subscriptions.append(node.create_subscription(Image, "rgb/depth", on_depth, qos_profile_sensor_data))
     return subscriptions
+
+
+def info_topic(node: Node, camera: str) -> str:
+    """The CameraInfo topic of 'thermal' or 'rgb': remapped where it is, else beside the images, as drivers have it."""
+    name = f"{camera}/camera_info"
+    resolved = node.resolve_topic_name(name)
+    if resolved != node.resolve_topic_name(name, only_expand=True):
+        return resolved
+    folder, _, last = node.resolve_topic_name(f"{camera}/image_raw").rpartition("/")
+    if last == "compressed":
+        folder = folder.rpartition("/")[0]
+    return f"{folder}/camera_info"
 
 
 def _subscribe_images(node: Node, topic: str, transport: str, received: Callable[[Any], None]) -> Any:

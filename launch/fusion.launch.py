@@ -26,10 +26,10 @@ RESPAWN_DELAY = 0.5
 
 ARGUMENTS = {
     "namespace": ("", "namespace of the node; its outputs become /NAMESPACE/ivif/fused …"),
-    "infrared": ("thermal/image_raw", "topic of the thermal camera; thermal:= means the same"),
-    "visible": ("rgb/image_raw", "topic of the RGB camera; rgb:= means the same"),
-    "infrared_info": ("thermal/camera_info", "CameraInfo of the thermal camera, for registration.mode camera_info"),
-    "visible_info": ("rgb/camera_info", "CameraInfo of the RGB camera, passed on as ivif/camera_info"),
+    "infrared": ("thermal/image_raw", "topic of the thermal camera; with a bag, the topic in it too"),
+    "visible": ("rgb/image_raw", "topic of the RGB camera; with a bag, the topic in it too"),
+    "infrared_info": ("", "CameraInfo of the thermal camera; empty: camera_info beside its images"),
+    "visible_info": ("", "CameraInfo of the RGB camera; empty: camera_info beside its images"),
     "depth": ("rgb/depth", "depth image of the RGB camera's view, where registration.depth asks for it"),
     "params": (str(SHARE / "config" / "fusion.yaml"), "parameter file"),
     "backend": ("", "runtime of the network; empty: what the parameter file says"),
@@ -37,10 +37,12 @@ ARGUMENTS = {
     "respawn": ("true", "start the node again when it dies (true or false); with replay the launch ends instead"),
     "log_level": ("info", "debug, info, warn or error"),
     "replay": ("", "instead of cameras: 'scene' (rendered), a folder of pairs, or a bag"),
-    "rate": ("30", "replay: frames a second"),
+    "rate": ("", "replay: frames a second; empty: a bag's own, else 30"),
 }
 OTHER_NAMES = {"thermal": "infrared", "rgb": "visible", "thermal_info": "infrared_info", "rgb_info": "visible_info"}
 """Launch arguments that mean the same as others."""
+INFOS = {"thermal": "infrared_info", "rgb": "visible_info"}
+"""Camera -> the argument that names its CameraInfo topic."""
 
 
 def values_of(given: dict[str, str]) -> dict[str, str]:
@@ -72,6 +74,17 @@ def unknown(argv: list[str]) -> list[str]:
     return lines
 
 
+def replay_arguments(value: dict[str, str]) -> list[str]:
+    """What the replay is called with; topics that were not given it finds in a bag by itself."""
+    given = {
+        "--infrared-topic": value["infrared"] if value["infrared"] != ARGUMENTS["infrared"][0] else "",
+        "--visible-topic": value["visible"] if value["visible"] != ARGUMENTS["visible"][0] else "",
+        "--rate": value["rate"],
+    }
+    source = [] if value["replay"] == "scene" else [value["replay"]]
+    return [*source, *(word for option, text in given.items() if text for word in (option, text))]
+
+
 def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """The node, with only those parameters set that were given as launch arguments, and replay."""
     value = values_of(dict(context.launch_configurations))
@@ -83,9 +96,8 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         "remappings": [
             ("thermal/image_raw", value["infrared"]),
             ("rgb/image_raw", value["visible"]),
-            ("thermal/camera_info", value["infrared_info"]),
-            ("rgb/camera_info", value["visible_info"]),
             ("rgb/depth", value["depth"]),
+            *((f"{camera}/camera_info", value[name]) for camera, name in INFOS.items() if value[name]),
         ],
     }
     # A robot's launch goes on without the node, which comes back; a demonstration without it has nothing to show.
@@ -105,8 +117,7 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     said = [LogInfo(msg=line) for line in unknown(list(context.argv))]
     if not value["replay"]:
         return [*said, fusion]
-    source = [] if value["replay"] == "scene" else [value["replay"]]
-    return [*said, fusion, Node(executable="replay", arguments=[*source, "--rate", value["rate"]], **common)]
+    return [*said, fusion, Node(executable="replay", arguments=replay_arguments(value), **common)]
 
 
 def generate_launch_description() -> LaunchDescription:

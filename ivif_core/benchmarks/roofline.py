@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ivif_core.errors import BackendUnavailable, ModelError
+from ivif_core.files.installation import pip_install
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -197,7 +198,7 @@ def _cuda_copier(length: int) -> Callable[[], float]:
     try:
         import torch
     except ImportError as error:
-        raise BackendUnavailable("the GPU's bandwidth is measured with torch: pip install torch") from error
+        raise BackendUnavailable(f"the GPU's bandwidth is measured with torch: {pip_install('torch')}") from error
     if not torch.cuda.is_available():
         raise BackendUnavailable("the GPU's bandwidth is measured with torch, which finds no CUDA GPU")
     source = torch.ones(length, dtype=torch.uint8, device="cuda")

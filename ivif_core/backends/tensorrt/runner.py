@@ -24,6 +24,7 @@ from ivif_core.backends.tensorrt.builder import (
 from ivif_core.backends.tensorrt.engine_cache import EngineCache, key_of
 from ivif_core.backends.tensorrt.engine_options import EngineOptions
 from ivif_core.errors import BackendUnavailable, InputError, ModelError
+from ivif_core.files.installation import install_command
 from ivif_core.models.variants import typed_model
 
 _LOG = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class TensorRtRunner(Runner):
 
     name: ClassVar[str] = "tensorrt"
     requirement: ClassVar[str] = (
-        "an NVIDIA GPU with TensorRT 8.6 or later (on Jetson from JetPack, else pip install 'ivif_ros[tensorrt]') "
+        f"an NVIDIA GPU with TensorRT 8.6 or later (on Jetson from JetPack, else {install_command('tensorrt')}) "
         "and cuda-python, see docs/jetson.md"
     )
 
