@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +73,7 @@ class Pipeline:
         self._depth = DepthInput() if settings["registration.depth"] else None
         self._infos: dict[Source, Any] = {}
         self._infos_lock = threading.RLock()
+        self._transforms: dict[str, Any] = {}
         self._maximum_megapixels: float = settings["maximum_megapixels"]
         self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
         self._visible_shape: tuple[int, ...] | None = None
@@ -128,6 +130,7 @@ class Pipeline:
                 for source, message in self._infos.items():
                     with suppress(ConfigError):  # was said when it came
                         self.set_camera_info(source, message)
+                self.add_transforms(())
         self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
         self._settings = settings
 
@@ -146,6 +149,14 @@ class Pipeline:
             if changed:
                 self._drift = DriftWatch() if self._watch_drift else None
             return changed
+
+    def add_transforms(self, transforms: Iterable[Any]) -> None:
+        """Take TransformStamped messages of /tf_static, which `registration.mode` camera_info needs."""
+        with self._infos_lock:
+            self._transforms |= {transform.child_frame_id: transform for transform in transforms}
+            registration = self._registration
+            if isinstance(registration, CameraInfos) and registration.add_transforms(self._transforms.values()):
+                self._drift = DriftWatch() if self._watch_drift else None
 
     def set_depth(self, message: Any) -> None:
         """Take a depth Image of the visible camera's view, where `registration.depth` asks for it."""
