@@ -49,7 +49,7 @@ def subscribe(
     ]
     if settings["registration.depth"]:
         subscriptions.append(node.create_subscription(Image, "rgb/depth", on_depth, qos_profile_sensor_data))
-    if settings["registration.mode"] == "camera_info" and TFMessage is not None:
+    if TFMessage is not None:
         subscriptions.append(node.create_subscription(TFMessage, "/tf_static", on_transforms, TF_STATIC))
     return subscriptions
 

@@ -17,6 +17,7 @@ from ivif_core.registration.base import mask_onto_visible
 from ivif_core.registration.camera_info import CameraInfos
 from ivif_core.registration.drift import DriftWatch
 from ivif_core.registration.pinhole import Pinhole
+from ivif_core.registration.static_transforms import StaticTransforms
 from ivif_core.settings import Settings
 from ivif_core.thermal.hot_spots import draw_outline
 from ivif_core.types import Source
@@ -73,7 +74,7 @@ class Pipeline:
         self._depth = DepthInput() if settings["registration.depth"] else None
         self._infos: dict[Source, Any] = {}
         self._infos_lock = threading.RLock()
-        self._transforms: dict[str, Any] = {}
+        self._transforms = StaticTransforms()
         self._maximum_megapixels: float = settings["maximum_megapixels"]
         self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
         self._visible_shape: tuple[int, ...] | None = None
@@ -153,9 +154,10 @@ class Pipeline:
     def add_transforms(self, transforms: Iterable[Any]) -> None:
         """Take TransformStamped messages of /tf_static, which `registration.mode` camera_info needs."""
         with self._infos_lock:
-            self._transforms |= {transform.child_frame_id: transform for transform in transforms}
+            for transform in transforms:
+                self._transforms.add(transform)
             registration = self._registration
-            if isinstance(registration, CameraInfos) and registration.add_transforms(self._transforms.values()):
+            if isinstance(registration, CameraInfos) and registration.use_transforms(self._transforms):
                 self._drift = DriftWatch() if self._watch_drift else None
 
     def set_depth(self, message: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -36,6 +35,7 @@ class CameraInfos:
         self._geometry = (rotation, translation, distance)
         given = Pinhole(_ANY, _ANY, *self._geometry)  # better now than when the infos come
         self._is_given = not np.array_equal(given.rotation, np.eye(3)) or given.translation.any()
+        self._placed: tuple[ArrayLike, ArrayLike] = (rotation, translation)
         self._transforms = StaticTransforms()
         self._frames: dict[Source, str] = {}
         self._said: dict[Source, tuple[object, ...]] = {}
@@ -79,16 +79,13 @@ class CameraInfos:
             self._registration = self._made()
         return True
 
-    def add_transforms(self, transforms: Iterable[Any]) -> bool:
-        """Take TransformStamped messages of `/tf_static`; True if the cameras now stand otherwise to each other.
+    def use_transforms(self, transforms: StaticTransforms) -> bool:
+        """Take what `/tf_static` tells; True if the cameras now stand otherwise to each other.
 
-        They tell rotation and translation where the parameters leave both at their defaults.
+        It gives rotation and translation where the parameters leave both at their defaults.
         """
-        before = self._between()
-        for transform in transforms:
-            self._transforms.add(transform)
-        after = self._between()
-        if all(map(np.array_equal, before, after)):
+        self._transforms = transforms
+        if all(map(np.array_equal, self._placed, self._between())):
             return False
         self._registration = self._made()
         return True
@@ -114,7 +111,8 @@ class CameraInfos:
     def _made(self) -> Resize | Pinhole:
         if len(self._cameras) < len(_TOPICS):
             return Resize()
-        pinhole = Pinhole(self._cameras["infrared"], self._cameras["visible"], *self._between(), self._geometry[2])
+        self._placed = self._between()
+        pinhole = Pinhole(self._cameras["infrared"], self._cameras["visible"], *self._placed, self._geometry[2])
         pinhole.set_depth(self._depth)
         return pinhole
 

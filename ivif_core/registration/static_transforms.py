@@ -17,17 +17,17 @@ class StaticTransforms:
         self._parents: dict[str, tuple[str, np.ndarray]] = {}
 
     def add(self, transform: Any) -> None:
-        """Take a geometry_msgs/TransformStamped, which brings the child's points into its parent; no rotation: left out."""
+        """Take a TransformStamped, which brings points of the child into its parent; one that is no rotation is left out."""
         moved, turned = transform.transform.translation, transform.transform.rotation
         matrix = np.eye(4)
         quaternion = np.array([turned.x, turned.y, turned.z, turned.w], np.float64)
         matrix[:3, 3] = moved.x, moved.y, moved.z
         length = float(np.linalg.norm(quaternion))
-        if not (np.isfinite(matrix).all() and 0.9 < length < 1.1) or len(self._parents) >= MOST_FRAMES:
+        if not (np.isfinite(matrix).all() and 0.9 < length < 1.1):
             return
         matrix[:3, :3] = _rotation(quaternion / length)
         parent, child = (name.lstrip("/") for name in (transform.header.frame_id, transform.child_frame_id))
-        if parent != child:
+        if parent != child and (child in self._parents or len(self._parents) < MOST_FRAMES):
             self._parents[child] = parent, matrix
 
     def between(self, target: str, source: str) -> tuple[np.ndarray, np.ndarray] | None:
