@@ -17,7 +17,7 @@ class StaticTransforms:
         self._parents: dict[str, tuple[str, np.ndarray]] = {}
 
     def add(self, transform: Any) -> None:
-        """Take a TransformStamped, which brings points of the child into its parent; one that is no rotation is left out."""
+        """Take a TransformStamped, which brings points of the child into its parent; no rotation is left out."""
         moved, turned = transform.transform.translation, transform.transform.rotation
         matrix = np.eye(4)
         quaternion = np.array([turned.x, turned.y, turned.z, turned.w], np.float64)
