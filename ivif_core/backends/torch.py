@@ -12,6 +12,7 @@ import numpy as np
 from ivif_core.backends.cuda import why_no_driver
 from ivif_core.backends.runner import Feeds, Outputs, Port, Runner
 from ivif_core.errors import ModelError
+from ivif_core.files.installation import pip_install
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +34,7 @@ class TorchRunner(Runner):
     """
 
     name: ClassVar[str] = "torch"
-    requirement: ClassVar[str] = "an NVIDIA GPU, and pip install torch onnx"
+    requirement: ClassVar[str] = f"an NVIDIA GPU, and {pip_install('torch', 'onnx')}"
     device_type: ClassVar[str] = "cuda"
 
     @classmethod
