@@ -80,8 +80,8 @@ def test_students_of_different_teachers_differ_as_their_teachers_do(pairs: Path,
     """With the weights of the recipe that ships: guards must not outweigh what a teacher says."""
     fused = {}
     for name in TEACHERS:
-        checkpoint = distill_student(recipe(pairs, tmp_path / name, teacher=name, steps=STEERING_STEPS, **SMALL))
-        fused[name] = at_1(load_student(checkpoint), pairs)
+        distill_student(recipe(pairs, tmp_path / name, teacher=name, steps=STEERING_STEPS, **SMALL))
+        fused[name] = at_1(load_student(tmp_path / name / CHECKPOINT), pairs)
     taught = {name: [pair.teacher for pair in FolderPairs(pairs, teacher=name)] for name in TEACHERS}
     first, second = TEACHERS
     assert distance(fused[first], fused[second]) >= 0.5 * distance(taught[first], taught[second])
