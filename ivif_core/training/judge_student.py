@@ -1,8 +1,8 @@
 """The student's figures in one go: nearness to the teacher, the field's measures and guards, what a detector finds.
 
 `python -m ivif_core.training.judge_student shipped CHECKPOINT.pt MODEL_uint8.onnx … --shared FOLDER`; the names
-`average`, `two-scale-vivid` and `rules` (the reference of the faithful end; the first release's student, untrained) stand
-for what it is compared with.
+`average`, `two-scale-vivid` and `rules` (the reference of the faithful end; the first release's student, untrained) are
+what it is compared with.
 """
 
 from __future__ import annotations
