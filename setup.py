@@ -43,6 +43,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
         (f"share/{PACKAGE}/launch", [str(path) for path in Path("launch").glob("*.launch.py")]),
+        (f"share/{PACKAGE}/hook", ["resource/hook/path.dsv"]),  # `ivif` on PATH, by colcon.pkg
         (f"share/{PACKAGE}/config", [str(path) for path in Path("config").glob("*")]),
         (f"share/{PACKAGE}/recipes", [str(path) for path in Path("training/recipes").glob("*")]),
     ],

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ivif_core.errors import BackendUnavailable, IvifError
+from ivif_core.files.installation import pip_install
 
 LAYOUTS = ("cuda.bindings.runtime", "cuda.cudart")
 """Module of the runtime API: since cuda-python 12.8, and before (JetPack 6)."""
@@ -41,7 +42,7 @@ def runtime_module() -> Any:
             return importlib.import_module(layout)
         except ImportError:
             continue
-    raise BackendUnavailable("cuda-python is not installed; pip install cuda-python (12.x on JetPack 6)")
+    raise BackendUnavailable(f"cuda-python is not installed; {pip_install('cuda-python')} (12.x on JetPack 6)")
 
 
 def device_count() -> int:

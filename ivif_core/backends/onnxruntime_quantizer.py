@@ -26,7 +26,7 @@ def quantise(model: ModelProto, nodes: Sequence[str], feeds: Sequence[Mapping[st
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self._feeds = iter(feeds)
 

@@ -12,6 +12,7 @@ import numpy as np
 from ivif_core.backends.cuda import why_no_driver
 from ivif_core.backends.runner import Feeds, Outputs, Port, Runner
 from ivif_core.errors import ModelError
+from ivif_core.files.installation import pip_install
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +34,7 @@ class TorchRunner(Runner):
     """
 
     name: ClassVar[str] = "torch"
-    requirement: ClassVar[str] = "an NVIDIA GPU, and pip install torch onnx"
+    requirement: ClassVar[str] = f"an NVIDIA GPU, and {pip_install('torch', 'onnx')}"
     device_type: ClassVar[str] = "cuda"
 
     @classmethod
@@ -131,7 +132,7 @@ class TorchRunner(Runner):
         """Record the network as a CUDA graph (pytorch.org, "CUDA semantics"); without one it runs all the same."""
         import torch
 
-        stream: Any = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        stream: Any = torch.cuda.Stream(self._device)
         stream.wait_stream(torch.cuda.current_stream(self._device))
         try:
             with torch.cuda.stream(stream):
@@ -141,7 +142,7 @@ class TorchRunner(Runner):
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, stream=stream):
                 self._fused = self._forward()
-            self._graph, self._events = graph, tuple(torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+            self._graph, self._events = graph, tuple(torch.cuda.Event(enable_timing=True) for _ in range(2))
         except RuntimeError as error:
             self._graph = self._fused = None
             _LOG.info("no CUDA graph for this network (%s); it runs without", error)

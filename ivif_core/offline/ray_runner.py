@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ivif_core.errors import BackendUnavailable, ConfigError
+from ivif_core.files.installation import install_command
 from ivif_core.files.writing import sweep
 from ivif_core.offline.jobs import FAILED, Job, run_job
 
@@ -36,7 +37,7 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
     try:
         import ray
     except ImportError as error:
-        raise BackendUnavailable("Ray is not installed; to have it: pip install 'ivif_ros[ray]'") from error
+        raise BackendUnavailable(f"Ray is not installed; to have it: {install_command('ray')}") from error
     if address and address != "auto":
         _check_answers(address)
     handler = signal.getsignal(signal.SIGTERM)

@@ -6,7 +6,7 @@ import hashlib
 import io
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ivif_core import __version__
 from ivif_core.backends.tensorrt.builder import check_with_real_parser
@@ -19,7 +19,10 @@ from ivif_core.training.networks import METADATA, describe_student
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ivif_core.training.networks.student import Student
+    from ivif_core.training.networks.learned_student import LearnedStudent
+    from ivif_core.training.networks.rule_reference import RuleReference
+
+    Student: TypeAlias = LearnedStudent | RuleReference
 
 OPSET = 17
 """Read by every runtime that is supported, from TensorRT 8.6 (JetPack 6.0) on."""

@@ -74,9 +74,9 @@ def write_variants(
     for variant in variants:
         if variant == "bgr":
             whole = _between(original, FromColour(), ToColour(), ("visible_y", "bgr"))
-            result = to_half(whole, lambda node: _is_of_rules(node) or "/luminance/" in node.name)
+            result = to_half(whole, lambda node: _needs_float32(node) or "/luminance/" in node.name)
         elif variant == "fp16":
-            result = to_half(_between(original, FromGrey(), ToGrey(), ()), _is_of_rules)
+            result = to_half(_between(original, FromGrey(), ToGrey(), ()), _needs_float32)
         else:
             result = _quantised(_between(original, FromGrey(), ToGrey(), ()), calibration)
         check_for_tensorrt(result)
@@ -154,14 +154,15 @@ def _quantised(model: ModelProto, calibration: Iterable[Pair]) -> ModelProto:
     # The last one gives the coefficients themselves, whose rounding would be seen all over the image.
     quantised = quantise(model, convolutions[:-1] or convolutions, feeds)
     in_float = _beside_quantisation(quantised)
-    return to_half(quantised, lambda node: _is_of_rules(node) or node.name in in_float)
+    return to_half(quantised, lambda node: _needs_float32(node) or node.name in in_float)
 
 
-def _is_of_rules(node: NodeProto) -> bool:
-    """Whether a node is of the student's rules at 1/4 resolution, which cost next to nothing but magnify rounding:
-    small differences decide between the sources, and large terms cancel."""
-    trained = ("/maps/stem", "/maps/body", "/maps/head")
-    return node.name.startswith(("/statistics/", "/maps/")) and not node.name.startswith(trained)
+def _needs_float32(node: NodeProto) -> bool:
+    """Whether a node at 1/4 resolution is none of the trained layers: it costs next to nothing but magnifies rounding,
+    since logarithms and differences of small numbers are taken, and large terms cancel in the maps."""
+    trained = ("/maps/stem", "/maps/to_wide", "/maps/wide", "/maps/from_wide", "/maps/body", "/maps/mix", "/maps/head")
+    at_cells = ("/statistics/", "/of_cells/", "/maps/")
+    return node.name.startswith(at_cells) and not node.name.startswith(trained)
 
 
 def _beside_quantisation(model: ModelProto) -> set[str]:

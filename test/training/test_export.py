@@ -12,13 +12,13 @@ from ivif_core.models import read_metadata
 from ivif_core.models.onnx_graph import check_for_tensorrt, operators
 from ivif_core.training import export
 from ivif_core.training.export import export_student
-from ivif_core.training.networks.student import Student
+from ivif_core.training.networks.learned_student import LearnedStudent
 
 
 @pytest.fixture(scope="module")
-def student() -> Student:
+def student() -> LearnedStudent:
     torch.manual_seed(0)
-    made = Student().eval()
+    made = LearnedStudent().eval()
     with torch.no_grad():
         made.maps.head.weight.normal_(0, 0.05)
     return made
@@ -54,7 +54,7 @@ def test_exported_files_are_of_operators_that_tensorrt_parses(student, tmp_path)
 
 
 def test_broken_weights_are_not_exported(student, tmp_path) -> None:
-    broken = Student()
+    broken = LearnedStudent()
     with torch.no_grad():
         broken.maps.head.bias.fill_(float("nan"))
     with pytest.raises(ModelError, match="NaN"):

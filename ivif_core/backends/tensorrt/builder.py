@@ -213,7 +213,7 @@ def make_logger(trt: Any) -> Any:
         severity.VERBOSE: logging.NOTSET,
     }
 
-    class Logger(trt.ILogger):  # type: ignore[misc]
+    class Logger(trt.ILogger):
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.errors: list[str] = []
@@ -232,7 +232,7 @@ def make_logger(trt: Any) -> Any:
 
 
 def _make_monitor(trt: Any, progress: Progress | None, cancelled: threading.Event | None) -> Any:
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+    class Monitor(trt.IProgressMonitor):
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self.steps: dict[str, int] = {}

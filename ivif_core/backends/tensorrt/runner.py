@@ -24,6 +24,7 @@ from ivif_core.backends.tensorrt.engine_cache import EngineCache, key_of
 from ivif_core.backends.tensorrt.engine_options import EngineOptions
 from ivif_core.backends.tensorrt.library import Gpu, Library, choose
 from ivif_core.errors import BackendUnavailable, InputError, ModelError
+from ivif_core.files.installation import install_command
 from ivif_core.models.variants import typed_model
 
 _LOG = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class TensorRtRunner(Runner):
     name: ClassVar[str] = "tensorrt"
     requirement: ClassVar[str] = (
         "an NVIDIA GPU with cuda-python and TensorRT: on Jetson 8.6 or later from JetPack, on a desktop "
-        "pip install 'ivif_ros[tensorrt-rtx]'; see docs/jetson.md"
+        f"{install_command('tensorrt-rtx')}; see docs/jetson.md"
     )
 
     def __init__(

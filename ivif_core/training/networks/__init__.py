@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 METADATA = "ivif.network"
 STUDENTS = {
-    "local-affine": ("ivif_core.training.networks.student", "Student"),
+    "local-affine": ("ivif_core.training.networks.rule_reference", "RuleReference"),
     "learned-maps": ("ivif_core.training.networks.learned_student", "LearnedStudent"),
 }
 """Name in the metadata -> module and class. A name here never changes its meaning: files in the field bear it."""
