@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from test.fuzz.campaign import Counts, kept, replay, run_mill
 from test.fuzz.mill import Mill
 
-MILLS = ("messages", "bags", "images", "texts", "models", "kills", "full_disks")
+MILLS = ("messages", "bags", "images", "texts", "recipes", "models", "kills", "full_disks")
 """Each is a module of `test.fuzz.mills` with a `make_mill`."""
 
 
@@ -35,18 +35,21 @@ def main() -> int:
         return try_again(args.replay)
     names = args.only or MILLS
     share = args.minutes * 60 / len(names)
-    counts = {name: Counts() for name in names}
-    try:
-        for name in names:
-            started = time.monotonic()
-            mill, faults = make_mill(name), args.faults.resolve()
-            counts[name] = run_mill(mill, args.seed, faults, until=started + share, most=args.cases, tell=tell)
-            for line in [*counts[name].lines(name), f"{name}: {time.monotonic() - started:.0f} s, seed {args.seed}"]:
-                tell(line)
-    except KeyboardInterrupt:
-        tell("interrupted")
-        return 130
-    return 1 if any(each.faults for each in counts.values()) else 0
+    faults = 0
+    for name in names:
+        started, counts, interrupted = time.monotonic(), Counts(), False
+        try:
+            run_mill(
+                make_mill(name), args.seed, args.faults.resolve(), counts, seconds=share, most=args.cases, tell=tell
+            )
+        except KeyboardInterrupt:
+            interrupted = True
+        for line in [*counts.lines(name), f"{name}: {time.monotonic() - started:.0f} s, seed {args.seed}"]:
+            tell(line)
+        if interrupted:
+            return 130
+        faults += counts.faults.total()
+    return 1 if faults else 0
 
 
 def try_again(file: Path) -> int:

@@ -55,21 +55,24 @@ def run_mill(
     mill: Mill,
     seed: int,
     faulty: Path,
+    counts: Counts,
     *,
-    until: float = float("inf"),
+    seconds: float = float("inf"),
     most: int | None = None,
     tell: Callable[[str], None] = print,
-) -> Counts:
-    """Try cases until `time.monotonic()` is `until`, or until `most` cases are tried.
+) -> None:
+    """Try cases for `seconds`, or until `most` cases are tried.
 
     Args:
+        counts: added to.
         faulty: folder for inputs that lead to faults, each in a folder of its own.
     """
-    counts, number = Counts(), 0
+    number = 0
     with tempfile.TemporaryDirectory(prefix=f"mill-{mill.name}-") as scratch:
         shared, folder = Path(scratch, "shared"), Path(scratch, "case")
         shared.mkdir()
         mill.open(shared)
+        until = time.monotonic() + seconds
         try:
             while time.monotonic() < until and (most is None or number < most):
                 case = mill.make(random.Random(f"{mill.name} {seed} {number}"))
@@ -85,7 +88,6 @@ def run_mill(
                 number += 1
         finally:
             mill.close()
-    return counts
 
 
 def _try(mill: Mill, case: Case, folder: Path) -> Verdict:

@@ -28,7 +28,9 @@ MEMORY = 2 << 30
 """Bytes of address space that a run may take beyond what it starts with."""
 SAID = 8000
 """Most characters that one run may print."""
-_NATIVE = re.compile(r"libpng (error|warning)|\[ ?(WARN|ERROR|INFO):\d+@|Corrupt JPEG|Premature end of JPEG|JPEG|TIFF|\d{4}-\d.*onnxruntime")
+_NATIVE = re.compile(
+    r"(libpng (error|warning)|\[ ?(WARN|ERROR|INFO):\d+@|Corrupt JPEG|Premature end of JPEG|JPEG|TIFF|(\x1b\[[\d;]*m)?(\d{4}-\d.*onnxruntime|$))"
+)
 """How lines begin that libraries of C and C++ print past Python."""
 ROOT = Path(ivif_core.__file__).resolve().parents[1]
 """Folder of the product that is tried."""
@@ -64,7 +66,13 @@ class Running:
     """A forked child that runs `ivif ARGUMENTS` in `folder`; its temporary files go to `folder`.tmp."""
 
     def __init__(
-        self, arguments: Sequence[str], folder: Path, room: int | None = None, *, fresh: bool = False, memory: int = MEMORY
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        room: int | None = None,
+        *,
+        fresh: bool = False,
+        memory: int = MEMORY,
     ) -> None:
         """
         Args:

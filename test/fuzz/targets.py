@@ -109,7 +109,18 @@ def targets(scratch: Path) -> dict[str, Target]:
         Target(
             "calibrate points",
             PAIR | POINTS,
-            ["calibrate", "points", *pair, "--points", "points.json", "-o", "out.yaml", "--overlay", "out.png", "--force"],
+            [
+                "calibrate",
+                "points",
+                *pair,
+                "--points",
+                "points.json",
+                "-o",
+                "out.yaml",
+                "--overlay",
+                "out.png",
+                "--force",
+            ],
             ("out.yaml", "out.png"),
         ),
         Target(

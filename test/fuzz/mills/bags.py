@@ -75,7 +75,9 @@ class Bags(Mill):
             arguments = ["extract", named, "-o", OUTPUT, *TOPIC_OPTIONS]
         else:
             arguments = ["bag", named, OUTPUT, *TOPIC_OPTIONS, *random.choice(([], ["--keep-all"]))]
-        return Case(kind, {f"drive/{name}": data for name, data in files.items()}, {"arguments": arguments, "sort": sort})
+        return Case(
+            kind, {f"drive/{name}": data for name, data in files.items()}, {"arguments": arguments, "sort": sort}
+        )
 
     def judge(self, case: Case, folder: Path) -> Verdict:
         arguments = case.options["arguments"]

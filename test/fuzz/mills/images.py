@@ -106,7 +106,9 @@ def says_size(suffix: str, width: int, height: int, random: random.Random) -> by
     if suffix == "ppm":
         return f"P{random.choice('123456')}\n{width} {height}\n{random.choice((1, 255, 65535))}\n".encode() + bytes(300)
     if suffix == "bmp":
-        size = struct.pack("<IiiHHIIiiII", 40, width % 2**31, height % 2**31, 1, 24, random.choice((0, 1)), 0, 0, 0, 0, 0)
+        size = struct.pack(
+            "<IiiHHIIiiII", 40, width % 2**31, height % 2**31, 1, 24, random.choice((0, 1)), 0, 0, 0, 0, 0
+        )
         return b"BM" + struct.pack("<IHHI", 354, 0, 0, 54) + size + bytes(300)
     if suffix == "jpg":
         data = bytearray(encoded(".jpg", colour()))

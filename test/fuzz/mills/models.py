@@ -19,7 +19,15 @@ OUTPUT = "out.png"
 SIDES = (1, 8, 48, 200_000)
 FREE = ["N", 1, "H", "W"]
 STUDENTS = ("student.onnx", "student_uint8.onnx", "student_maps.onnx")
-EXTERNAL = ("/etc/passwd", "../../../../etc/passwd", "/dev/zero", ".", "infrared.png", "https://example.com/w", "a" * 5000)
+EXTERNAL = (
+    "/etc/passwd",
+    "../../../../etc/passwd",
+    "/dev/zero",
+    ".",
+    "infrared.png",
+    "https://example.com/w",
+    "a" * 5000,
+)
 
 
 class Models(Mill):
@@ -107,7 +115,9 @@ def _odd_nodes(random: random.Random, student: bytes) -> bytes:
 def _odd_inputs(random: random.Random, student: bytes) -> bytes:
     kinds = (TensorProto.FLOAT, TensorProto.INT64, TensorProto.UINT8, TensorProto.STRING, TensorProto.FLOAT16, 77)
     shapes = (FREE, [1, 1, 8, 8], [], [0, 0, 0, 0], [1, 3, "H", "W"], [2**40, 1, 1, 1], ["H", "W"], [-1, 1, -1, -1])
-    names = random.choice((["infrared", "visible"], ["a", "b"], ["infrared"], ["infrared", "visible", "more", "vividness"]))
+    names = random.choice(
+        (["infrared", "visible"], ["a", "b"], ["infrared"], ["infrared", "visible", "more", "vividness"])
+    )
     inputs = [_value(name, random.choice(shapes), random.choice(kinds)) for name in names]
     nodes = [helper.make_node("Add", [names[0], names[-1]], ["fused"])]
     return _model(nodes, inputs, random.choice(shapes))
@@ -119,7 +129,10 @@ def _external(random: random.Random, student: bytes) -> bytes:
     places = {"location": random.choice(EXTERNAL), "offset": random.choice(("0", "-1", "x")), "length": "64"}
     for key, value in places.items():
         weight.external_data.add(key=key, value=value)
-    nodes = [helper.make_node("ReduceMean", ["w"], ["m"], keepdims=0), helper.make_node("Mul", ["infrared", "m"], ["fused"])]
+    nodes = [
+        helper.make_node("ReduceMean", ["w"], ["m"], keepdims=0),
+        helper.make_node("Mul", ["infrared", "m"], ["fused"]),
+    ]
     return _model(nodes, _inputs(), FREE, [weight])
 
 
@@ -127,7 +140,9 @@ def _metadata(random: random.Random, student: bytes) -> bytes:
     model = onnx.load_from_string(student)
     for entry in model.metadata_props:
         if random.random() < 0.5:
-            entry.value = random.choice(("", "-1", "0", "1e308", "nan", "x" * 3_000_000, "9" * 5000, "{", "\x07", "[1, 2]"))
+            entry.value = random.choice(
+                ("", "-1", "0", "1e308", "nan", "x" * 3_000_000, "9" * 5000, "{", "\x07", "[1, 2]")
+            )
     return model.SerializeToString()
 
 

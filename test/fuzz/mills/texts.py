@@ -1,4 +1,4 @@
-"""Text that people and programs write: parameter, registration, points and recipe files."""
+"""Text that people and programs write: parameter, registration and points files; recipes are a mill of their own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,23 @@ from test.fuzz.pictures import TOPIC_OPTIONS, fused_in, ros2_bag
 from test.fuzz.targets import PAIR, POINTS
 
 VALUES = (
-    *("", "null", "~", "true", "{}", "[]", "[[[]]]", "{a: 1}", "[1, 2]", "abc", "'0.5'", '"\\0"', "日本", "\ufeff", "\x07"),
+    *(
+        "",
+        "null",
+        "~",
+        "true",
+        "{}",
+        "[]",
+        "[[[]]]",
+        "{a: 1}",
+        "[1, 2]",
+        "abc",
+        "'0.5'",
+        '"\\0"',
+        "日本",
+        "\ufeff",
+        "\x07",
+    ),
     *("0", "-1", "-0.0", "1e308", "-1e308", "1e-320", ".inf", "-.inf", ".nan", "NaN", "Infinity", "1" + "0" * 400),
     *("9" * 5000, "2" * 20, "0o7", "1:99:99", "2020-99-99", "1_0", "0x", "._", "!!float abc", "!!int ''", "!!bool x"),
     *("!!binary é", "!!timestamp x", "!!set {a, b}", "!!omap 3", "!!pairs [3]", "!!null x", "!!str", "<<: 3", "*none"),
@@ -38,19 +54,27 @@ _VALUE = re.compile(r"(?<=[:\[,] )[^\s,\]{}#]+|(?<=[:\[,])-?\d[^\s,\]{}#]*")
 
 
 class Texts(Mill):
-    name = "texts"
+    """
+    Attributes:
+        kinds: of files.
+    """
+
+    def __init__(self, name: str, kinds: tuple[str, ...]) -> None:
+        self.name, self.kinds = name, kinds
 
     def open(self, scratch: Path) -> None:
         recipes = sorted((command.ROOT / "training" / "recipes").glob("*.yaml"))
-        self._originals = {
+        originals = {
             "parameters": [(command.ROOT / "config" / "fusion.yaml").read_bytes()],
             "registration": [text.encode() for text in REGISTRATIONS],
             "points": list(POINTS.values()),
             "recipe": [path.read_bytes() for path in recipes],
         }
+        self._originals = {kind: originals[kind] for kind in self.kinds}
         bag = {f"drive/{name}": data for name, data in ros2_bag(scratch, "mcap").items()}
         self._inputs = {"parameters": bag, "registration": PAIR, "points": PAIR, "recipe": {}}
-        for kind, inputs in self._inputs.items():
+        for kind in self.kinds:
+            inputs = self._inputs[kind]
             folder = scratch / kind
             # A recipe names data that are not there: it is refused at the latest then.
             Case("", {**inputs, **{name_of(kind): self._originals[kind][0]}}).write(folder)
@@ -100,7 +124,9 @@ def with_values(content: bytes, random: random.Random) -> bytes:
             text = text[: place.start()] + value + text[place.end() :]
         elif sort < 0.9:
             lines = text.splitlines(keepends=True)
-            lines.insert(random.randrange(len(lines) + 1), random.choice((f"{value}\n", f"x: {value}\n", random.choice(lines))))
+            lines.insert(
+                random.randrange(len(lines) + 1), random.choice((f"{value}\n", f"x: {value}\n", random.choice(lines)))
+            )
             text = "".join(lines)
         else:
             text = value
@@ -121,4 +147,4 @@ def _wrong(kind: str, folder: Path) -> list[str]:
 
 
 def make_mill() -> Mill:
-    return Texts()
+    return Texts("texts", ("parameters", "registration", "points"))
