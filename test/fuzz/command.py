@@ -29,7 +29,8 @@ MEMORY = 2 << 30
 SAID = 8000
 """Most characters that one run may print."""
 _NATIVE = re.compile(
-    r"(libpng (error|warning)|\[ ?(WARN|ERROR|INFO):\d+@|Corrupt JPEG|Premature end of JPEG|JPEG|TIFF|(\x1b\[[\d;]*m)?(\d{4}-\d.*onnxruntime|$))"
+    r"libpng (error|warning)|\[ ?(WARN|ERROR|INFO):\d+@|Corrupt JPEG|Premature end of JPEG|JPEG|TIFF|"
+    r"(\x1b\[[\d;]*m)?(\d{4}-\d.*onnxruntime|$)"
 )
 """How lines begin that libraries of C and C++ print past Python."""
 ROOT = Path(ivif_core.__file__).resolve().parents[1]
@@ -143,7 +144,7 @@ def _child(
         os.dup2(ends[0], 1)
         os.dup2(ends[1], 2)
         os.closerange(3, max(ends) + 1)
-        sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115, PTH123
+        sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
         temporary = folder.parent / f"{folder.name}.tmp"
         temporary.mkdir(exist_ok=True)
         os.environ.update(TMPDIR=str(temporary), HOME=str(temporary), XDG_CACHE_HOME=str(temporary))

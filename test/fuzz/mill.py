@@ -56,10 +56,10 @@ class Mill(ABC):
     name: str
     each: int = 1
 
-    def open(self, scratch: Path) -> None:
+    def open(self, scratch: Path) -> None:  # noqa: B027
         """Prepare what all cases share; `scratch` is a folder of this mill's own."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Release what `open` started."""
 
     @abstractmethod

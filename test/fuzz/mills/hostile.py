@@ -15,9 +15,22 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from test.fuzz.damage import damage
 
 ENCODINGS = (
-    "mono8 mono16 8UC1 16UC1 32FC1 bgr8 rgb8 bgra8 rgba8 8UC3 8UC4 rgb16 bgr16 rgba16 bgra16 yuv422 uyvy yuv422_yuy2 "
-    "yuyv nv12 nv21 nv24 bayer_rggb8 bayer_bggr16 bayer_gbrg8 bayer_grbg16 32FC3 64FC1 16SC1 8SC1 32SC1 h264 jpeg"
-).split()
+    *("mono8", "mono16", "8UC1", "16UC1", "32FC1", "bgr8", "rgb8", "bgra8", "rgba8", "8UC3", "8UC4", "rgb16", "bgr16"),
+    *(
+        "rgba16",
+        "bgra16",
+        "yuv422",
+        "uyvy",
+        "yuv422_yuy2",
+        "yuyv",
+        "nv12",
+        "nv21",
+        "nv24",
+        "bayer_rggb8",
+        "bayer_bggr16",
+    ),
+    *("bayer_gbrg8", "bayer_grbg16", "32FC3", "64FC1", "16SC1", "8SC1", "32SC1", "h264", "jpeg"),
+)
 PIXEL = {"mono8": 1, "mono16": 2, "8UC1": 1, "16UC1": 2, "32FC1": 4, "bgr8": 3, "rgb8": 3, "bgra8": 4, "rgba8": 4}
 """Bytes of a pixel."""
 NO_ENCODINGS = (

@@ -48,7 +48,8 @@ CAMERA = (
 )
 REGISTRATIONS = (
     f"model: homography\nhomography: {IDENTITY}\ninfrared_size: [48, 48]\nvisible_size: [48, 48]\n",
-    f"model: pinhole\ninfrared: {CAMERA}\nvisible: {CAMERA}\nrotation: {IDENTITY}\ntranslation: [0.1, 0, 0]\ndistance: 5.0\n",
+    f"model: pinhole\ninfrared: {CAMERA}\nvisible: {CAMERA}\n"
+    f"rotation: {IDENTITY}\ntranslation: [0.1, 0, 0]\ndistance: 5.0\n",
 )
 _VALUE = re.compile(r"(?<=[:\[,] )[^\s,\]{}#]+|(?<=[:\[,])-?\d[^\s,\]{}#]*")
 
