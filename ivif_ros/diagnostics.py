@@ -22,6 +22,12 @@ LOST_COUNT = 10
 """CameraInfos within the window from which that can be told."""
 
 
+FUSED_SHARE = 0.5
+"""Of the pairs; fewer that are fused are too few."""
+
+LEAST_PAIRS = 10
+"""Within the window, from which that can be told."""
+
 LARGE_IMAGES = (
     "large images need the Fast DDS profile on the sender (FASTDDS_DEFAULT_PROFILES_FILE, before Kilted "
     "FASTRTPS_DEFAULT_PROFILES_FILE)"
@@ -113,16 +119,18 @@ class FusionFacts:
 
     Attributes:
         recent: images published within the window.
+        silence: s since the last one.
         listened: whether anybody listens to an image.
-        failing: whether pairs came that could not be fused.
+        wanted: pairs that came within the window while somebody listened.
     """
 
     recent: Sequence[Fused]
+    silence: float
     rate: float
     count: int
     dropped: Mapping[str, int]
     listened: bool
-    failing: bool
+    wanted: int
 
 
 def fusion_part(facts: FusionFacts, causes: Sequence[str], *, silent: bool) -> Part:
@@ -135,7 +143,7 @@ def fusion_part(facts: FusionFacts, causes: Sequence[str], *, silent: bool) -> P
     recent = facts.recent
     part = Part(
         "fusion",
-        "fusing" if facts.listened else "pairs come, and nobody listens",
+        "fusing" if facts.listened else "nobody listens, so nothing is fused",
         values={
             "state": "active",
             "listened to": str(facts.listened),
@@ -148,13 +156,14 @@ def fusion_part(facts: FusionFacts, causes: Sequence[str], *, silent: bool) -> P
             **{f"dropped {cause} (count)": str(count) for cause, count in sorted(facts.dropped.items())},
         },
     )
-    if not recent and silent:
+    if facts.silence > SILENCE and silent:
         part.errors.append("; ".join(["nothing is fused", *causes]))
-    elif not recent and facts.failing and facts.listened:
+        return part
+    if facts.wanted >= LEAST_PAIRS and not recent:
         part.errors.append("nothing is fused although pairs come")
-        part.warnings += causes
-    else:
-        part.warnings += causes
+    elif facts.wanted >= LEAST_PAIRS and len(recent) < FUSED_SHARE * facts.wanted:
+        part.warnings.append(f"{len(recent)} of the last {facts.wanted} pairs were fused: the rest was dropped")
+    part.warnings += causes
     return part
 
 

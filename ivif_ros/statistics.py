@@ -70,9 +70,9 @@ class Statistics:
             return sum(t >= now - WINDOW for t in self._received.get(source, ()))
 
     def silence(self, source: str, now: float) -> float:
-        """Seconds since the last frame of a camera, or since the start where none came."""
+        """Seconds since the last frame of a camera or the last fused one; since the start where none came."""
         with self._lock:
-            times = self._received.get(source)
+            times = [t for t, _ in self._fused] if source == "fused" else self._received.get(source)
             return now - (times[-1] if times else self.started)
 
     def recent(self, now: float) -> list[Fused]:

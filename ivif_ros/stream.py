@@ -108,6 +108,8 @@ class Stream:
         jumps = supervisor.pairing.dropped["stamp_jump"]
         for job in supervisor.add(source, stamp, message, now, frame_print):
             self._latest.put(job)
+            if self._outputs.images_wanted:
+                self.statistics.received("wanted pair", now)
         if supervisor.pairing.dropped["stamp_jump"] > jumps:
             self._pipeline.reset()
             self._problems.add("jump", f"{source} stamps jumped back: queues cleared, pairing starts anew")

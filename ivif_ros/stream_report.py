@@ -83,12 +83,13 @@ def _pairing(stream: Stream, now: float) -> Part:
 
 
 def _fused(session: Session, stream: Stream, now: float) -> FusionFacts:
-    statistics, dropped = stream.statistics, stream.dropped
+    statistics = stream.statistics
     return FusionFacts(
         recent=statistics.recent(now),
+        silence=statistics.silence("fused", now),
         rate=statistics.rate("fused", now),
         count=statistics.fused_count,
-        dropped=dropped,
+        dropped=stream.dropped,
         listened=session.outputs.images_wanted,
-        failing=bool(dropped["failed pair"] or dropped["malformed pair"]),
+        wanted=statistics.count("wanted pair", now),
     )

@@ -108,7 +108,10 @@ def to_visible(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> 
     """
     pixels, encoding = _decode(message, maximum_megapixels)
     if encoding not in _TO_BGR and encoding not in ("bgr8", "8UC3", "bgr16", *_GREY):
-        raise InputError(f"visible image: encoding {encoding!r} is none; expected colour, mono, bayer or YUV")
+        raise InputError(
+            f"visible image: encoding {encoding!r} is none; expected colour, mono, bayer or YUV (is it the thermal "
+            "camera's?)"
+        )
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
     return cv2.cvtColor(pixels, _TO_BGR[encoding]) if encoding in _TO_BGR else pixels
@@ -124,7 +127,10 @@ def to_infrared(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) ->
     if encoding in (*_GREY, "32FC1"):
         return pixels
     if encoding.startswith("bayer"):
-        raise InputError(f"thermal image: encoding {encoding!r} is none; expected mono, 16UC1, 32FC1 or colour")
+        raise InputError(
+            f"thermal image: encoding {encoding!r} is none; expected mono, 16UC1, 32FC1 or colour (is it the RGB "
+            "camera's?)"
+        )
     return colour.luminance(to_visible(message, maximum_megapixels))
 
 

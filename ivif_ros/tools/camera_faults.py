@@ -13,6 +13,8 @@ from ivif_core.types import Source
 from ivif_ros.stamps import stamp_message
 
 HOUR = 3600 * 10**9
+THERMAL_SIZE, RGB_SIZE = (120, 160), (240, 320)
+"""Height and width; small, so that hours of it spare the machine."""
 
 Sent = list[tuple[Source, Image]]
 
@@ -24,16 +26,14 @@ class CameraPair:
         self._random = np.random.default_rng(seed)
         self._held: list[Image] = []
         self._frozen: np.ndarray | None = None
-        self.infrared_size, self.visible_size = (120, 160), (240, 320)
 
-    def thermal(self, stamp: int, size: tuple[int, int] | None = None) -> Image:
+    def thermal(self, stamp: int, size: tuple[int, int] = THERMAL_SIZE) -> Image:
         """mono16, counts of an uncooled camera."""
-        return self._image(self._counts(size or self.infrared_size), "mono16", stamp)
+        return self._image(self._counts(size), "mono16", stamp)
 
-    def rgb(self, stamp: int, size: tuple[int, int] | None = None) -> Image:
+    def rgb(self, stamp: int, size: tuple[int, int] = RGB_SIZE) -> Image:
         """bgr8."""
-        height, width = size or self.visible_size
-        pixels = self._random.integers(0, 256, (height, width, 3), np.uint8)
+        pixels = self._random.integers(0, 256, (*size, 3), np.uint8)
         return self._image(pixels, "bgr8", stamp)
 
     def pair(self, stamp: int) -> Sent:
@@ -45,7 +45,7 @@ class CameraPair:
     def frozen(self, stamp: int) -> Sent:
         """Thermal repeats its last frame, as while its shutter is closed."""
         if self._frozen is None:
-            self._frozen = self._counts(self.infrared_size)
+            self._frozen = self._counts(THERMAL_SIZE)
         return _both(self._image(self._frozen, "mono16", stamp), self.rgb(stamp))
 
     def clumped(self, stamp: int, clump: int = 3) -> Sent:
@@ -64,6 +64,14 @@ class CameraPair:
             return [*sent, ("infrared", self._held.pop())]
         self._held.append(sent.pop()[1])
         return sent
+
+    def late(self, stamp: int) -> Sent:
+        """Thermal is stamped two seconds late."""
+        return _both(self.thermal(stamp - 2 * 10**9), self.rgb(stamp))
+
+    def of_other_sizes(self, stamp: int) -> Sent:
+        """Good frames, smaller than usual."""
+        return _both(self.thermal(stamp, (96, 128)), self.rgb(stamp, (200, 256)))
 
     def cut(self, stamp: int) -> Sent:
         """RGB frames of which half arrived."""
@@ -124,15 +132,7 @@ FAULTS = (
     Fault("thermal in clumps", CameraPair.clumped),
     Fault("thermal out of order", CameraPair.out_of_order),
     Fault("negative stamps", lambda cameras, now: _stamped(cameras.pair(now), -1, 5)),
-    Fault(
-        "thermal two seconds late",
-        lambda cameras, now: _both(cameras.thermal(now - HOUR // 1800), cameras.rgb(now)),
-        "unpaired",
-    ),
-    Fault(
-        "restart with other sizes",
-        lambda cameras, now: _both(cameras.thermal(now, (96, 128)), cameras.rgb(now, (200, 256))),
-        restart=True,
-    ),
+    Fault("thermal two seconds late", CameraPair.late, "unpaired"),
+    Fault("restart with other sizes", CameraPair.of_other_sizes, restart=True),
     Fault("cut images", CameraPair.cut),
 )

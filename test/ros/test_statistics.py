@@ -44,3 +44,14 @@ def test_silence_counts_from_the_last_frame_or_the_start():
     statistics.received("infrared", 7.5)
     assert statistics.silence("infrared", 8.0) == 0.5
     assert statistics.silence("infrared", 60.0) == 52.5
+    assert statistics.silence("fused", 8.0) == 3.0
+    statistics.fused(Fused(0.01, 0.0, 0.005, 0.002), 7.0)
+    assert statistics.silence("fused", 8.0) == 1.0
+
+
+def test_count_is_of_the_window():
+    statistics = Statistics(started=0.0)
+    for tick in range(100):
+        statistics.received("visible info", tick / 10)
+    assert statistics.count("visible info", 9.95) == WINDOW * 10
+    assert statistics.count("infrared info", 9.95) == 0
