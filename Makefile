@@ -54,7 +54,7 @@ $(VENV)/bin/python $(JAZZY)/bin/python:
 	$@ -m pip install $(PIP_FLAGS) --upgrade pip
 
 $(VENV)/demo.stamp: $(PACKAGING) | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --editable ".[ros,openvino]"
+	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --editable ".[ros,openvino,video]"
 	touch $@
 
 $(VENV)/test.stamp: $(PACKAGING) | $(VENV)/bin/python

@@ -29,6 +29,7 @@ RUNTIMES = {
     "openvino": ("backends/openvino",),
     "tensorrt": ("backends/tensorrt/",),
     "ray": ("offline/ray_runner.py",),
+    "av": ("imaging/video_file.py",),
 }
 MODULES = sorted(path for part in ("ivif_core", "ivif_ros") for path in (ROOT / part).rglob("*.py"))
 

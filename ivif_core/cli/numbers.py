@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable
 
 from ivif_core.errors import shown
@@ -17,10 +18,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     """A whole number from `least` to `most`."""
 
     def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:  # also of more than 4,300 digits
-            value = None
+        value = int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text) else None
         if value is None or not least <= value <= most:
             raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {shown(text)}")
         return value
@@ -33,7 +31,7 @@ def real(least: float, most: float) -> Callable[[str], float]:
 
     def parse(text: str) -> float:
         try:
-            value = float(text)
+            value = float(text) if text.isascii() and "_" not in text else math.nan
         except ValueError:
             value = math.nan
         if not least <= value <= most or math.isinf(value):

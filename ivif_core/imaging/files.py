@@ -13,13 +13,13 @@ from ivif_core.errors import ConfigError, InputError
 from ivif_core.files.reading import read_bytes
 from ivif_core.files.writing import printable, write_bytes
 from ivif_core.imaging import colour
+from ivif_core.imaging.orientation import exif_orientation, upright
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS, check_encoded
+from ivif_core.imaging.wholeness import check_whole
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
-_MARKERS = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG", b"IEND"))
-"""How a JPEG and a PNG file start and end."""
+_AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _MAXIMUM_BYTES = 1 << 30
-
 
 _SOFTWARE = b"tEXtSoftware\0ivif"
 """Chunk of every PNG file that is written here, behind the header (PNG, 11.3.4.3)."""
@@ -67,24 +67,40 @@ def pair_by_stem(infrared: str | Path, visible: str | Path) -> tuple[dict[str, t
 
 
 def read_infrared(path: str | Path, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
-    """Infrared image as stored: uint8 or uint16, H×W (three equal channels are read as one).
+    """Infrared image, upright, its numbers as stored: H×W; luminance where the file is in colour.
+
+    8 bits are intensity. All else is what the camera measured (TIFF: signed, 32-bit and float too; counts, °C, kelvin)
+    and goes through scaling.
 
     Raises:
-        InputError: the file is missing, broken, too large, or holds another type.
+        InputError: the file is missing, broken, too large, or in colour of another type than 8, 16 bits or float32.
     """
-    image = _read(path, cv2.IMREAD_UNCHANGED, maximum_megapixels)
-    if image.dtype not in (np.uint8, np.uint16):
-        raise InputError(f"{path}: expected 8 or 16 bits a pixel, got {image.dtype}")
-    return image if image.ndim == 2 else cv2.cvtColor(image[:, :, :3], cv2.COLOR_BGR2GRAY)
+    image = read_as_stored(path, maximum_megapixels)
+    if image.ndim == 2:
+        return image
+    if (image[:, :, :1] == image[:, :, : min(3, image.shape[2])]).all():
+        return np.ascontiguousarray(image[:, :, 0])
+    if image.shape[2] < 3 or image.dtype not in (np.uint8, np.uint16, np.float32):
+        raise InputError(f"{path}: expected one number a pixel, or colour, got {image.shape[2]} of {image.dtype}")
+    return cv2.cvtColor(image[:, :, :3], cv2.COLOR_BGR2GRAY)
 
 
 def read_visible(path: str | Path, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
-    """Visible image: uint8, H×W×3 BGR, or H×W where the file is grey.
+    """Visible image, upright: uint8, H×W×3 BGR, or H×W where the file is grey.
 
     Raises:
         InputError: the file is missing, broken or too large.
     """
-    return colour.check_visible(_read(path, cv2.IMREAD_ANYCOLOR, maximum_megapixels))
+    return colour.check_visible(_read(path, _AS_STORED, maximum_megapixels))
+
+
+def read_as_stored(path: str | Path, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
+    """An image with the channels and numbers that its file holds, upright: H×W or H×W×C.
+
+    Raises:
+        InputError: the file is missing, broken or too large.
+    """
+    return _read(path, cv2.IMREAD_UNCHANGED, maximum_megapixels)
 
 
 def write_image(path: str | Path, image: np.ndarray, *, overwrite: bool = True, sweep_folder: bool = True) -> None:
@@ -123,15 +139,12 @@ def _read(path: str | Path, flags: int, maximum_megapixels: float) -> np.ndarray
         data = read_bytes(path, _MAXIMUM_BYTES)
     except ConfigError as error:
         raise InputError(f"cannot read image {error}") from error
-    # OpenCV fills what is missing of a file that was cut short with grey and says nothing.
-    for start, end in _MARKERS:
-        if data.startswith(start) and end not in data:
-            raise InputError(f"{path} is cut short after {len(data)} bytes")
     check_encoded(data, str(path), maximum_megapixels)
+    check_whole(data, str(path))
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:  # hostile sizes in a header
         raise InputError(f"{path} is broken: {error.err}") from error
     if image is None or image.size == 0:
         raise InputError(f"{path} is no image, or is broken")
-    return image
+    return upright(image, exif_orientation(data))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import array
 import sys
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from ivif_core.errors import InputError
 from ivif_core.imaging import colour
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS, check_encoded, check_size
+from ivif_core.imaging.wholeness import check_whole
 
 
 class UnsupportedEncoding(InputError):
@@ -59,6 +60,9 @@ _LAYOUTS = {
     "mono16": _GREY16,
     "16UC1": _GREY16,
     "32FC1": _FLOAT,
+    "16SC1": _Layout(np.int16, 1),
+    "32SC1": _Layout(np.int32, 1),
+    "64FC1": _Layout(np.float64, 1),
     "8UC3": _Layout(np.uint8, 3),
     "8UC4": _Layout(np.uint8, 4),
     **{f"{order}8": _Layout(np.uint8, len(order)) for order in ("rgb", "bgr", "rgba", "bgra")},
@@ -69,6 +73,8 @@ _LAYOUTS = {
     **dict.fromkeys(_PLANAR_YUV, _GREY8),  # luminance rows, then half as many rows of interleaved chrominance
 }
 _GREY = ("mono8", "8UC1", "mono16", "16UC1")
+_MEASURED = ("16SC1", "32SC1", "32FC1", "64FC1")
+"""Thermal values that are no counts of 16 bits; taken as float32."""
 _FILLED = ("bgr8", "rgb8", "mono8", "mono16", "32FC1")
 _CODEC_ENCODING = {
     (np.dtype(np.uint8), 1): "mono8",
@@ -77,7 +83,10 @@ _CODEC_ENCODING = {
     (np.dtype(np.uint16), 1): "mono16",
     (np.dtype(np.uint16), 3): "bgr16",
     (np.dtype(np.uint16), 4): "bgra16",
+    (np.dtype(np.int16), 1): "16SC1",
+    (np.dtype(np.int32), 1): "32SC1",
     (np.dtype(np.float32), 1): "32FC1",
+    (np.dtype(np.float64), 1): "64FC1",
 }
 
 
@@ -89,9 +98,9 @@ def decode_image(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -
         maximum_megapixels: most pixels, in millions; checked before a compressed image is decoded.
 
     Returns:
-        H×W (mono, 8UC1, 16UC1, 32FC1, bayer), H×W×C (rgb, bgr, rgba, bgra, 8UC3, 8UC4; packed YUV: C = 2) or
-        3H/2×W (nv12, nv21); uint8, uint16 or float32 in native byte order. A view of the message's data, row padding
-        left out, unless bytes have to be swapped or aligned; so change the message no more, or copy.
+        H×W (mono, 8UC1, 16UC1, 16SC1, 32SC1, 32FC1, 64FC1, bayer), H×W×C (rgb, bgr, rgba, bgra, 8UC3, 8UC4; packed
+        YUV: C = 2) or 3H/2×W (nv12, nv21); of the encoding's type, in native byte order. A view of the message's data,
+        row padding left out, unless bytes have to be swapped or aligned; so change the message no more, or copy.
 
     Raises:
         UnsupportedEncoding: the encoding is unknown here.
@@ -118,20 +127,35 @@ def to_visible(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> 
 
 
 def to_infrared(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
-    """A thermal image: H×W uint8 intensity, uint16 counts or float32 values; colour (host AGC) becomes luminance.
+    """A thermal image: H×W uint8 intensity, uint16 counts or float32 values (signed and 64-bit ones become these).
+
+    Colour (host AGC) becomes luminance.
 
     Raises:
         UnsupportedEncoding, InputError: as `decode_image`, and where the encoding is no thermal image (bayer).
     """
     pixels, encoding = _decode(message, maximum_megapixels)
-    if encoding in (*_GREY, "32FC1"):
+    if encoding in _GREY:
         return pixels
+    if encoding in _MEASURED:
+        return pixels.astype(np.float32, copy=False)
     if encoding.startswith("bayer"):
         raise InputError(
             f"thermal image: encoding {encoding!r} is none; expected mono, 16UC1, 32FC1 or colour (is it the RGB "
             "camera's?)"
         )
     return colour.luminance(to_visible(message, maximum_megapixels))
+
+
+def as_sent(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
+    """What both cameras may send, for a first look at it: BGR of 8 bits where it is bayer or YUV, else as sent.
+
+    Raises:
+        UnsupportedEncoding, InputError: as `decode_image`.
+    """
+    pixels, encoding = _decode(message, maximum_megapixels)
+    is_mosaic = encoding.startswith(("bayer", "yuv", "uyvy", "nv"))
+    return to_visible(message, maximum_megapixels) if is_mosaic else pixels
 
 
 def to_depth(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
@@ -144,7 +168,7 @@ def to_depth(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np
     if encoding == "32FC1":
         return pixels
     if encoding in ("16UC1", "mono16"):
-        return pixels * np.float32(1e-3)
+        return pixels * np.float32(1e-3)  # type: ignore[no-any-return]
     raise InputError(f"depth image: encoding {encoding!r} is none; expected 16UC1 (mm) or 32FC1 (m)")
 
 
@@ -213,8 +237,9 @@ def _view(message: Any, encoding: str, layout: _Layout, maximum_megapixels: floa
     if size < step * height:
         raise InputError(f"{what}: expected {height} rows of {step} bytes = {step * height} bytes, got {size}")
     check_size(width, int(message.height), what, maximum_megapixels)
-    order = ">" if message.is_bigendian else "<"
-    shape, strides = (height, width), (step, layout.channels * item)
+    order: Literal[">", "<"] = ">" if message.is_bigendian else "<"
+    shape: tuple[int, ...] = (height, width)
+    strides: tuple[int, ...] = (step, layout.channels * item)
     if layout.channels > 1:
         shape, strides = (*shape, layout.channels), (*strides, item)
     dtype = np.dtype(layout.dtype).newbyteorder(order)
@@ -233,6 +258,7 @@ def _decode_compressed(message: Any, maximum_megapixels: float) -> tuple[np.ndar
     data = np.frombuffer(message.data, np.uint8) if len(message.data) else np.zeros(0, np.uint8)
     what = f"compressed image: format {written[:80]!r}, {data.size} bytes"
     check_encoded(data.data, what, maximum_megapixels)
+    check_whole(data.data, what)
     try:
         pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     except cv2.error as error:

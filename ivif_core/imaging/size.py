@@ -77,9 +77,10 @@ def _size(data: memoryview) -> tuple[int, int] | None:
 
 
 def _png(data: memoryview) -> tuple[int, int]:
-    if data[12:16] != b"IHDR":
+    if bytes(data[12:16]) != b"IHDR":
         raise ValueError("no header")
-    return struct.unpack_from(">II", data, 16)
+    width, height = struct.unpack_from(">II", data, 16)
+    return width, height
 
 
 def _jpeg(data: memoryview) -> tuple[int, int]:
@@ -134,7 +135,8 @@ def _bmp(data: memoryview) -> tuple[int, int]:
 def _webp(data: memoryview) -> tuple[int, int]:
     kind = bytes(data[12:16])
     if kind == b"VP8X":
-        return tuple(1 + int.from_bytes(data[place : place + 3], "little") for place in (24, 27))
+        width, height = (1 + int.from_bytes(data[place : place + 3], "little") for place in (24, 27))
+        return width, height
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", data, 21)
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)

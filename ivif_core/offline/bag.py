@@ -17,8 +17,9 @@ from ivif_core.errors import InputError, OutputError
 from ivif_core.files.outputs import check_folder, place_folder
 from ivif_core.files.writing import temporary_folder
 from ivif_core.fusion import Fuser
-from ivif_core.imaging.messages import to_infrared, to_visible
+from ivif_core.imaging.messages import as_sent, to_infrared, to_visible
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
+from ivif_core.imaging.suspicion import pair_warnings
 from ivif_core.offline.bags.pairs import BagCounts, BagPairs, Malformed, Message, Restart
 from ivif_core.offline.bags.recording import Recording, open_recording
 from ivif_core.offline.bags.writer import BagWriter, recording_files
@@ -107,7 +108,7 @@ def fuse_bag(
             workers = [partial(_fuse, worker) for worker in stack.enter_context(fuser.workers())]
             with BagWriter(made, is_mcap=is_mcap, fused_topic=fused_topic) as writer:
                 read = overlapped(pairs.read(keep_all=keep_all), 8)
-                decoded = overlapped(_decode(read, fuser.scaling, maximum_megapixels))
+                decoded = overlapped(_decode(read, fuser.scaling, maximum_megapixels, result.warnings))
                 fused = overlapped(side_by_side(decoded, lambda item: isinstance(item, _Decoded), workers))
                 with closing(fused):
                     for item in fused:
@@ -119,7 +120,7 @@ def fuse_bag(
                             progress(result.fused, pairs.said["visible"])
                         elif isinstance(item, Malformed):
                             result.dropped["malformed"] += 1
-                        else:
+                        elif isinstance(item, Message):
                             writer.write(item.connection, item.recorded, item.raw)
                 pairs.finish()
                 if result.fused == 0:
@@ -146,9 +147,10 @@ def _check_keep_all(source: Path, recording: Recording, fused_topic: str) -> Non
 
 
 def _decode(
-    items: Iterator[Any], scaling: ThermalScaling, maximum_megapixels: float
+    items: Iterator[Any], scaling: ThermalScaling, maximum_megapixels: float, warnings: list[str]
 ) -> Iterator[Message | _Decoded | Malformed]:
-    """Pairs as arrays; one after the other, since the scaling follows the frames."""
+    """Pairs as arrays; one after the other, since the scaling follows the frames. The first one is looked at."""
+    is_first = True
     for item in items:
         if isinstance(item, Restart):
             scaling.reset()
@@ -156,6 +158,10 @@ def _decode(
             try:
                 counts = to_infrared(item.infrared.content, maximum_megapixels)
                 visible = to_visible(item.visible.content, maximum_megapixels)
+                if is_first:
+                    is_first = False
+                    sent = (as_sent(each.content, maximum_megapixels) for each in (item.infrared, item.visible))
+                    warnings += pair_warnings(*sent)
                 intensity = to_intensity(counts, scaling)
             except InputError:
                 yield Malformed()
@@ -174,6 +180,8 @@ def _fuse(fuser: Fuser, item: _Decoded) -> _Fused | Malformed:
 
 def _explain_none(source: Path, result: BagResult, pairing: Pairing) -> str:
     counts = ", ".join(f"{cause} {count}" for cause, count in sorted(result.dropped.items()) if count)
+    if result.warnings and not result.dropped["malformed"]:
+        return "; ".join([f"{source}: {result.warnings[-1]}", *result.warnings[:-1], *filter(None, [result.broken])])
     return (
         f"{source}: not one pair was fused of {result.images['infrared']} infrared and {result.images['visible']} "
         f"visible images within slop {pairing.slop:g} s ({counts or 'nothing dropped'}); are the stamps of one clock? "

@@ -81,7 +81,7 @@ def extract(
             on_error == "fail",
         )
         if not found.pairs:
-            raise InputError(f"{bag}: no pair within {settings['slop']:g} s; " + _why_none(found))
+            raise InputError(f"{bag}: no pair within {settings['slop']:g} s; {_why_none(found)}")
         shutil.rmtree(temporary / "recovered")
         place_folder(temporary, folder, made_by="ivif extract", overwrite=False)
     return found
@@ -144,4 +144,4 @@ def _write_pair(
 
 def _why_none(found: Extraction) -> str:
     dropped = ", ".join(f"{cause} {count}" for cause, count in found.dropped.items() if count) or "no frame was dropped"
-    return "; ".join([f"dropped: {dropped}", *found.skipped[:3], *([found.broken] if found.broken else [])])
+    return "; ".join([f"dropped: {dropped}", *found.warnings, *found.skipped[:3], *filter(None, [found.broken])])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,11 +15,10 @@ from ivif_core.files.writing import check_name, is_there, make_folder, sweep
 from ivif_core.fusion import Fuser
 from ivif_core.imaging.files import read_infrared, read_visible, write_image
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
-
-_AHEAD = 3
-"""Pairs read ahead of the fusion, and images waiting to be written."""
+from ivif_core.offline.prefetch import overlapped
 
 Pair = tuple[Path, Path]
+Images = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass
@@ -72,7 +70,7 @@ def fuse_folder(
 ) -> FolderResult:
     """Fuse pairs of files into `<stem>.png`; one bad pair does not stop the rest.
 
-    Reading and writing overlap with the fusion, which is one at a time.
+    Reading, fusing and writing overlap.
 
     Args:
         pairs: stem -> (infrared file, visible file), as `image_files.pair_by_stem` gives them.
@@ -102,17 +100,6 @@ def _fuse_into(
     progress: Callable[[Iterable[str]], Iterable[str]],
 ) -> FolderResult:
     result = FolderResult()
-    writing: deque[tuple[str, Future[None]]] = deque()
-
-    def written(stem: str, future: Future[None]) -> None:
-        try:
-            future.result()
-            result.written.append(stem)
-        except IvifError as error:
-            result.failed[stem] = str(error)
-            if isinstance(error, OutputError):
-                result.unwritten.append(stem)
-
     wanted = {}
     for stem, pair in pairs.items():
         target = output / f"{stem}.png"
@@ -125,32 +112,34 @@ def _fuse_into(
             result.failed[stem] = str(error)
         else:
             wanted[stem] = pair
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        images = _read_ahead(reader, wanted.values(), maximum_megapixels)
-        for stem, future in zip(progress(wanted), images, strict=True):
+    made = overlapped(_fuse(overlapped(_read(wanted.values(), maximum_megapixels)), fuser, grey))
+    with closing(made):
+        for stem, fused in zip(progress(wanted), made, strict=True):
             try:
-                fused = fuser.fuse(*future.result(), grey=grey)
+                if isinstance(fused, IvifError):
+                    raise fused
+                write_image(output / f"{stem}.png", fused, sweep_folder=False)
+                result.written.append(stem)
             except IvifError as error:
                 result.failed[stem] = str(error)
-                continue
-            writing.append((stem, writer.submit(write_image, output / f"{stem}.png", fused, sweep_folder=False)))
-            if len(writing) > _AHEAD:
-                written(*writing.popleft())
-        for stem, future in writing:
-            written(stem, future)
+                if isinstance(error, OutputError):
+                    result.unwritten.append(stem)
     return result
 
 
-def _read_ahead(
-    reader: ThreadPoolExecutor, pairs: Iterable[Pair], maximum_megapixels: float
-) -> Iterator[Future[tuple[np.ndarray, np.ndarray]]]:
-    reading: deque[Future[tuple[np.ndarray, np.ndarray]]] = deque()
+def _read(pairs: Iterable[Pair], maximum_megapixels: float) -> Generator[Images | IvifError, None, None]:
+    for infrared, visible in pairs:
+        try:
+            yield read_infrared(infrared, maximum_megapixels), read_visible(visible, maximum_megapixels)
+        except IvifError as error:
+            yield error
+
+
+def _fuse(
+    pairs: Iterable[Images | IvifError], fuser: Fuser, grey: bool
+) -> Generator[np.ndarray | IvifError, None, None]:
     for pair in pairs:
-        reading.append(reader.submit(_read, *pair, maximum_megapixels))
-        if len(reading) > _AHEAD:
-            yield reading.popleft()
-    yield from reading
-
-
-def _read(infrared: Path, visible: Path, maximum_megapixels: float) -> tuple[np.ndarray, np.ndarray]:
-    return read_infrared(infrared, maximum_megapixels), read_visible(visible, maximum_megapixels)
+        try:
+            yield pair if isinstance(pair, IvifError) else fuser.fuse(*pair, grey=grey)
+        except IvifError as error:
+            yield error

@@ -21,6 +21,7 @@ from ivif_core.offline.bag import fuse_bag
 from ivif_core.offline.bags.recording import STORAGE_SUFFIXES
 from ivif_core.offline.folder import fuse_folder
 from ivif_core.settings import Settings
+from ivif_core.types import Source
 
 DONE, PARTIAL, FAILED = "done", "partial", "failed"
 _MOST_NAMED = 3
@@ -41,7 +42,7 @@ class Job:
 
     source: str
     target: str
-    topics: dict[str, str] = field(default_factory=dict)
+    topics: dict[Source, str] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     keep_all: bool = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, Full, Queue, SimpleQueue
 from typing import TypeVar
@@ -16,7 +16,7 @@ _PATIENCE = 0.05
 """Seconds after which a waiting thread looks whether it shall stop."""
 
 
-def overlapped(items: Iterable[T], ahead: int = 3) -> Iterator[T]:
+def overlapped(items: Iterable[T], ahead: int = 3) -> Generator[T, None, None]:
     """The same items in the same order, made in a thread of their own.
 
     What `items` raises is raised here, after the items before it. Leaving early stops the thread and closes `items`.

@@ -41,7 +41,7 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
     handler = signal.getsignal(signal.SIGTERM)
     try:
         if address:
-            ray.init(address=address, log_to_driver=False, logging_level="error")
+            ray.init(address=address, log_to_driver=False, logging_level="error")  # type: ignore[arg-type]
         else:
             cpus = workers or len(os.sched_getaffinity(0))
             ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="error")

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ivif_core.errors import BackendUnavailable, InputError
+from ivif_core.errors import InputError
 from ivif_core.files.outputs import check_file
 from ivif_core.files.writing import temporary_file
 from ivif_core.fusion import Fuser
 from ivif_core.imaging import colour
-from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS, check_size
+from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
+from ivif_core.imaging.video_file import H264_OPTIONS, count_packets, frame_pixels, import_av, open_video
 from ivif_core.offline.prefetch import overlapped
 from ivif_core.sync.nearest import NearestPairing
 from ivif_core.sync.pairing import Pair
@@ -73,40 +74,38 @@ def fuse_video(
         progress: told frames fused, and frames that the visible video says to have (0: it does not say).
 
     Raises:
-        BackendUnavailable: PyAV is not installed.
+        MissingPackage: PyAV is not installed.
         InputError: a file is no video, or breaks off, `output` is there or has another suffix.
     """
-    try:
-        import av
-    except ImportError as error:
-        raise BackendUnavailable("video files need PyAV; to have it: pip install 'ivif_ros[video]'") from error
+    av = import_av()
     if output.suffix.lower() not in CODECS:
         raise InputError(f"-o {output}: expected {', '.join(CODECS)}, since the inputs are videos")
     check_file(output, (infrared, visible), overwrite=overwrite)
     try:
         with temporary_file(output, overwrite=overwrite) as temporary, ExitStack() as stack:
             streams: dict[Source, Any] = {
-                "infrared": _open(av, infrared, stack, maximum_megapixels),
-                "visible": _open(av, visible, stack, maximum_megapixels),
+                "infrared": open_video(infrared, stack, maximum_megapixels),
+                "visible": open_video(visible, stack, maximum_megapixels),
             }
             template = streams["visible"]
             pairing = NearestPairing(max(_interval(stream) for stream in streams.values()), _WAITING)
             container = stack.enter_context(av.open(str(temporary), "w"))  # closed, and so whole, before it is renamed
-            stream = _add_stream(container, template, CODECS[output.suffix.lower()], grey)
+            stream = None
             fused_frames = overlapped(_fuse(overlapped(_pair(streams, pairing)), fuser, grey))
             count = 0
             with closing(fused_frames):
                 for pixels, pts in fused_frames:
+                    stream = stream or _add_stream(container, template, CODECS[output.suffix.lower()], pixels)
                     frame = av.VideoFrame.from_ndarray(pixels, format="bgr24" if pixels.ndim == 3 else "gray")
                     frame.pts, frame.time_base = pts, template.time_base
                     container.mux(stream.encode(_in_space(frame, stream, template)))
                     count += 1
                     progress(count, template.frames)
-            if count == 0:
+            if stream is None:
                 raise InputError(f"no frame of {visible} has one of {infrared} near in time")
             container.mux(stream.encode())
             container.close()
-            if (written := _count_packets(av, temporary)) != count:
+            if (written := count_packets(temporary)) != count:
                 raise InputError(f"{output}: {written} of {count} frames went to the disk; is it full?")
     except av.FFmpegError as error:
         raise InputError(
@@ -115,43 +114,23 @@ def fuse_video(
     return VideoResult(count, pairing.dropped["visible_unmatched"])
 
 
-def _count_packets(av: Any, path: Path) -> int:
-    with av.open(str(path)) as container:
-        return sum(packet.size > 0 for packet in container.demux(video=0))
-
-
-def _open(av: Any, path: Path, stack: ExitStack, maximum_megapixels: float) -> Any:
-    """The first video stream of a file."""
-    try:
-        container = stack.enter_context(av.open(str(path)))
-    except (OSError, av.FFmpegError) as error:
-        raise InputError(f"{path} is no video that can be read: {error.strerror}") from error
-    if not container.streams.video:
-        raise InputError(f"{path} has no video in it")
-    stream = container.streams.video[0]
-    check_size(stream.codec_context.width, stream.codec_context.height, str(path), maximum_megapixels)
-    stream.thread_type = "AUTO"
-    # Frames within may be larger than the head says; the decoder refuses those before it takes memory for them.
-    stream.codec_context.options = {"max_pixels": str(int(maximum_megapixels * 1e6))}
-    return stream
-
-
 def _interval(stream: Any) -> float:
     """Seconds between two frames."""
     return 1.0 / float(stream.average_rate or 25)
 
 
-def _add_stream(container: Any, template: Any, codec: str, grey: bool) -> Any:
+def _add_stream(container: Any, template: Any, codec: str, first: np.ndarray) -> Any:
+    """A stream for frames as the first: rate and times of the template, size of the frame, which is upright."""
     stream = container.add_stream(codec, rate=template.average_rate)
-    stream.width, stream.height = template.codec_context.width, template.codec_context.height
+    stream.height, stream.width = first.shape[:2]
     stream.time_base = stream.codec_context.time_base = template.time_base
     if codec == "ffv1":
-        stream.pix_fmt = "gray" if grey or template.pix_fmt.startswith("gray") else "bgr0"
+        stream.pix_fmt = "gray" if first.ndim == 2 else "bgr0"
         return stream
     # Subsampled chrominance, which every player shows, needs even sides.
     is_even = stream.width % 2 == 0 and stream.height % 2 == 0
     stream.pix_fmt = "yuv420p" if is_even else "yuv444p"
-    stream.options = {"crf": "16", "preset": "veryfast"}
+    stream.options = H264_OPTIONS
     stream.codec_context.color_range, stream.codec_context.colorspace = 1, _matrix(template)
     return stream
 
@@ -182,11 +161,10 @@ def _decode(stream: Any, source: Source) -> Iterator[tuple[int, Source, _Frame]]
 
 
 def _pixels(frame: Any, source: Source) -> np.ndarray:
-    if frame.format.name.startswith("gray"):
-        deep = source == "infrared" and frame.format.name.startswith("gray16")
-        return frame.to_ndarray(format="gray16le" if deep else "gray")
-    bgr = frame.to_ndarray(format="bgr24")
-    return colour.luminance(bgr) if source == "infrared" else bgr
+    pixels = frame_pixels(frame)
+    if source == "infrared":
+        return colour.luminance(pixels) if pixels.ndim == 3 else pixels
+    return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
 
 
 def _pair(streams: dict[Source, Any], pairing: NearestPairing) -> Iterator[Pair]:

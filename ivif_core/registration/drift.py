@@ -38,11 +38,11 @@ class DriftWatch:
     def add(self, registered: np.ndarray, visible_y: np.ndarray, stand_in: StandIn | None) -> None:
         """Look at a pair (uint8 H×W, one grid); where the visible image stands in it says nothing."""
         size = (WIDTH, max(1, round(visible_y.shape[0] * WIDTH / visible_y.shape[1])))
-        small = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (registered, visible_y)]
+        thermal, grey = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (registered, visible_y))
         seen = None
         if stand_in is not None:
             seen = cv2.resize(stand_in.touched, size, interpolation=cv2.INTER_NEAREST) == 0
-        self.score = alignment_score(*small, seen)
+        self.score = alignment_score(thermal, grey, seen)
         if len(self._first) < self.LEARN:
             self._first.append(self.score)
         self._recent.append(self.score)

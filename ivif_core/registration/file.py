@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -76,9 +77,9 @@ def load_registration(path: str | os.PathLike[str]) -> Registration:
             visible_size=_size(content, "visible_size", path),
         )
     if model == "pinhole":
-        cameras = (_camera(content, name, path) for name in ("infrared", "visible"))
+        infrared, visible = (_camera(content, name, path) for name in ("infrared", "visible"))
         rotation, translation = numbers(content, "rotation", 9, path), numbers(content, "translation", 3, path)
-        return Pinhole(*cameras, rotation, translation, float(numbers(content, "distance", 1, path)[0]))
+        return Pinhole(infrared, visible, rotation, translation, float(numbers(content, "distance", 1, path)[0]))
     raise ConfigError(f"{one_line(path)}: expected 'model: homography' or 'model: pinhole', got {shown(model)}")
 
 
@@ -93,10 +94,10 @@ def save_homography(path: str | os.PathLike[str], homography: Homography, notes:
     for key in ("infrared_size", "visible_size"):
         if getattr(homography, key) is not None:
             content[key] = [int(pixels) for pixels in getattr(homography, key)]
-    write_text(path, yaml.safe_dump({**content, **notes}, sort_keys=False, allow_unicode=True))
+    write_text(Path(path), yaml.safe_dump({**content, **notes}, sort_keys=False, allow_unicode=True))
 
 
-def numbers(content: dict, key: str, count: int, path: str | os.PathLike[str]) -> np.ndarray:
+def numbers(content: dict[Any, Any], key: str, count: int, path: str | os.PathLike[str]) -> np.ndarray:
     """The `count` finite numbers under `key`, nested or flat, as a flat array.
 
     Raises:
@@ -111,7 +112,7 @@ def numbers(content: dict, key: str, count: int, path: str | os.PathLike[str]) -
     return values
 
 
-def _camera(content: dict, name: str, path: str | os.PathLike[str]) -> Camera:
+def _camera(content: dict[Any, Any], name: str, path: str | os.PathLike[str]) -> Camera:
     given = content.get(name)
     if isinstance(given, str):
         path = Path(path).parent / given
@@ -123,7 +124,7 @@ def _camera(content: dict, name: str, path: str | os.PathLike[str]) -> Camera:
     return Camera.from_yaml(given, path)
 
 
-def _size(content: dict, key: str, path: str | os.PathLike[str]) -> Size | None:
+def _size(content: dict[Any, Any], key: str, path: str | os.PathLike[str]) -> Size | None:
     if key not in content:
         return None
     width, height = numbers(content, key, 2, path)

@@ -67,7 +67,7 @@ class Sprite:
     def shrink(self) -> None:
         """To the canvas's own pixels, once all is drawn."""
         size = (self.right - self.left, self.bottom - self.top)
-        cover = cv2.compare(cv2.extractChannel(self.layer, 3), 0, cv2.CMP_NE)
+        cover = cv2.compare(cv2.extractChannel(self.layer, 3), 0, cv2.CMP_NE)  # type: ignore[call-overload]
         self.alpha = cv2.resize(cover, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         self.layer = cv2.resize(self.layer, size, interpolation=cv2.INTER_AREA)
 

@@ -11,6 +11,8 @@ import numpy as np
 from ivif_core.scene.canvas import Canvas, Sprite, darken
 from ivif_core.scene.street import LAMP_POWER, LAMPS, SKY, SODIUM
 
+Point = tuple[float, ...]
+
 Place = Callable[[float, float], np.ndarray]
 """Metres across and up from between the feet -> pixel."""
 _SKIN = np.array([0.13, 0.18, 0.26])
@@ -44,7 +46,7 @@ class Walker:
         foot = view.project(np.array([[self.x, 0.0, self.z]]))[0]
 
         def at(across: float, up: float) -> np.ndarray:
-            return foot + np.array([across, -up]) * scale
+            return foot + np.array([across, -up]) * scale  # type: ignore[no-any-return]
 
         reach = 0.62 if self.direction in ("left", "right") else 0.4
         sprite = Sprite(view, np.array([at(-reach, -0.08), at(reach, 1.9)]))
@@ -65,7 +67,7 @@ class Walker:
         bob = 0.018 * np.cos(4 * np.pi * self.stride) if self.moving else 0.0
         coat, trousers = np.array(self.coat), np.array(self.trousers)
 
-        def limb(a: tuple, ra: float, b: tuple, rb: float, colour: np.ndarray, celsius: float) -> None:
+        def limb(a: Point, ra: float, b: Point, rb: float, colour: np.ndarray, celsius: float) -> None:
             start, end = at(ahead * a[0], a[1] + bob), at(ahead * b[0], b[1] + bob)
             sprite.limb(start, ra * scale, end, rb * scale, colour, celsius)
 
@@ -109,7 +111,7 @@ class Walker:
         coat, trousers, hair = np.array(self.coat), np.array(self.trousers), np.array([0.008, 0.008, 0.009])
         face = self.direction == "near"
 
-        def limb(a: tuple, ra: float, b: tuple, rb: float, colour: np.ndarray, celsius: float) -> None:
+        def limb(a: Point, ra: float, b: Point, rb: float, colour: np.ndarray, celsius: float) -> None:
             sprite.limb(at(*a), ra * scale, at(*b), rb * scale, colour, celsius)
 
         for side in (-1, 1):

@@ -133,10 +133,10 @@ class Street:
         pole = np.sign(x) * (KERB + 0.35)
         points = view.project(np.array([[pole, 0, z], [pole, y + 0.2, z], [x, y + 0.05, z]]))
         for start, end, width in ((points[0], points[1], 0.13), (points[1], points[2], 0.09)):
-            line = [tuple(int(value * 16) for value in point) for point in (start, end)]
+            first, last = ([int(value * 16) for value in point] for point in (start, end))
             thickness = max(1, round(width * scale))
-            cv2.line(canvas.radiance, *line, (0.012, 0.012, 0.014), thickness, cv2.LINE_AA, 4)
-            cv2.line(canvas.celsius, *line, 7.0, thickness, cv2.LINE_AA, 4)
+            cv2.line(canvas.radiance, first, last, (0.012, 0.012, 0.014), thickness, cv2.LINE_AA, 4)
+            cv2.line(canvas.celsius, first, last, 7.0, thickness, cv2.LINE_AA, 4)
         head = [round(value) for value in points[2]]
         axes = (max(1, round(0.34 * scale)), max(1, round(0.09 * scale)))
         cv2.ellipse(canvas.radiance, head, axes, 0, 0, 360, [float(value) for value in SODIUM * 14], -1, cv2.LINE_AA)

@@ -48,7 +48,7 @@ class RecordedStamps(Generic[T]):
         self.check = StampCheck("the time of recording")
         self.problems: list[str] = []
         self._noted: frozenset[Source] = frozenset()
-        self._kept: list[tuple[Source, int, int, T]] | None = []
+        self._kept: list[tuple[Source, int | None, int, T]] | None = []
 
     def add(self, source: Source, stamp: int | None, recorded: int, item: T) -> list[TimedFrame[T]]:
         """Take the next frame and give those whose time is known now, in their order.
@@ -72,8 +72,9 @@ class RecordedStamps(Generic[T]):
         check = StampCheck()
         timed = []
         for source, stamp, recorded, item in kept:
-            usable = check.time(source, stamp, recorded) == stamp and source not in self.check.replaced
-            timed.append(TimedFrame(source, stamp if usable else recorded, recorded, item, False))
+            time = check.time(source, stamp, recorded)
+            usable = time == stamp and source not in self.check.replaced
+            timed.append(TimedFrame(source, time if usable else recorded, recorded, item, False))
         return timed
 
     def _note(self) -> None:

@@ -72,7 +72,7 @@ def tile_curves(intensity: np.ndarray, tiles: int, clip_limit: float) -> np.ndar
             histograms[row, :, column] = cv2.calcHist([tile], [0], None, [256], [0, 256]).ravel()
     clipped = np.minimum(histograms, limit)
     clipped += (tall * wide - clipped.sum(axis=1, keepdims=True)) / 256
-    return np.cumsum(clipped, axis=1) * np.float32(255 / (tall * wide))
+    return np.cumsum(clipped, axis=1) * np.float32(255 / (tall * wide))  # type: ignore[no-any-return]
 
 
 def _grid(shape: tuple[int, int], tiles: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

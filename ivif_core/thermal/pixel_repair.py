@@ -92,7 +92,7 @@ def stuck_pixels(counts: np.ndarray) -> np.ndarray:
             if 0 < np.count_nonzero(spots) < 0.02 * spots.size:  # more are the scene's, not the sensor's
                 broad = cv2.morphologyEx(spots, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
                 found |= spots > broad
-    return found
+    return found  # type: ignore[no-any-return]
 
 
 def _sources(bad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -112,4 +112,4 @@ def _sources(bad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _filled(counts: np.ndarray, bad: np.ndarray, source: np.ndarray) -> np.ndarray:
     filled = counts.copy()
     filled.flat[bad] = counts.ravel()[source]
-    return filled
+    return filled  # type: ignore[no-any-return]

@@ -14,7 +14,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from ivif_core.training.data.batches import Crops, batches
+from ivif_core.training.data.batches import Crops
 from ivif_core.training.data.degradation import Degradation, relight, worsen
 from ivif_core.training.data.pairs import split
 from ivif_core.training.export import export_student
@@ -59,17 +59,7 @@ def distill_student(recipe: StudentRecipe) -> list[Path]:
     student.mark_forward_method("fuse")
 
     run = Run(recipe, fabric, "student", {"model": student, "optimizer": optimizer, "schedule": schedule})
-    data = batches(
-        crops,
-        recipe.batch,
-        recipe.seed,
-        range(run.step, recipe.steps),
-        rank=fabric.global_rank,
-        processes=fabric.world_size,
-        workers=recipe.workers,
-    )
-    for _ in run.steps():
-        batch = fabric.to_device(next(data))
+    for batch in run.batches(crops):
         # Self-learning: the student sees the relit scene through worse cameras; the faithful end answers for the
         # scene, the vivid end for what the teacher makes of the clean pair.
         scene = relight(batch["infrared"], batch["visible"], recipe.degradation)
@@ -82,12 +72,7 @@ def distill_student(recipe: StudentRecipe) -> list[Path]:
         loss = faithful_part + vivid_part + recipe.overflow * overflow
         parts = {"overflow": overflow, **prefixed("faithful", parts), **prefixed("vivid", vivid_parts)}
 
-        run.record(loss, parts)
-        optimizer.zero_grad()
-        fabric.backward(loss)
-        fabric.clip_gradients(student, optimizer, max_norm=1.0)
-        optimizer.step()
-        schedule.step()
+        run.learn(loss, parts, largest_gradient=1.0)
         run.images("infrared, visible, faithful, vivid, teacher", *seen, faithful, vivid, batch.get("teacher", vivid))
 
     paths: list[Path] = []

@@ -35,7 +35,7 @@ def glare_ratios(fused: np.ndarray, pair: Pair) -> np.ndarray:
     saturated = cv2.erode(pair.visible, np.ones((15, 15), np.uint8)) >= 245
     fused_detail, infrared_detail = local_deviation(fused), local_deviation(pair.infrared)
     where = saturated & (infrared_detail > 6)
-    return fused_detail[where] / infrared_detail[where]
+    return fused_detail[where] / infrared_detail[where]  # type: ignore[no-any-return]
 
 
 def local_deviation(image: np.ndarray) -> np.ndarray:
@@ -118,7 +118,7 @@ def main() -> None:
     with Fuser(arguments.model, "onnxruntime") as fuser:
 
         def fuse(pair: Pair) -> np.ndarray:
-            return fuser.fuse_luminance(pair.infrared, pair.visible).copy()
+            return fuser.fuse_luminance(pair.infrared, pair.visible).copy()  # type: ignore[no-any-return]
 
         print("| set | vividness | " + " | ".join(FIGURES) + " | glare_detail |")
         print("|---" * (len(FIGURES) + 3) + "|")

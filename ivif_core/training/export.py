@@ -90,7 +90,7 @@ def to_onnx(network: nn.Module, inputs: dict[str, Tensor], outputs: list[str], i
         torch.onnx.export(
             network,
             tuple(inputs.values()),
-            buffer,
+            buffer,  # type: ignore[arg-type]
             input_names=list(inputs),
             output_names=outputs,
             dynamic_axes={name: packed if name == interleaved else planar for name in images},
@@ -120,7 +120,7 @@ def _eight_bit(student: Student) -> tuple[nn.Module, dict[str, Tensor], str]:
     class EightBit(torch.nn.Module):
         def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
             fused = student(infrared.float() / 255, visible.float() / 255, vividness)
-            return (255 * fused + 0.5).to(torch.uint8)
+            return (255 * fused + 0.5).to(torch.uint8)  # type: ignore[no-any-return]
 
     network = EightBit()
     network.student = student
@@ -135,4 +135,4 @@ def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
     check_for_tensorrt(model)
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()
+    return model.SerializeToString()  # type: ignore[no-any-return]

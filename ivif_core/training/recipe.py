@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import sys
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from ivif_core.errors import ConfigError
+from ivif_core.errors import ConfigError, shown
 from ivif_core.files.reading import read_text
+from ivif_core.files.shared import share_folders
+from ivif_core.files.writing import is_there
 from ivif_core.files.yaml_files import load_yaml
 from ivif_core.settings import BY_NAME, Settings
 
 RecipeT = TypeVar("RecipeT")
+
+Ranges = Mapping[str, tuple[float, float]]
+"""Key of a number, 'group.key' in a group -> least and largest value."""
+MOST_STEPS = 10**9
+_LARGEST = 2**63 - 1
+"""Of a number that no range is given for, on both sides."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +116,22 @@ class RunRecipe:
         workers: data loading processes for each training process; 0 loads in the training process.
     """
 
+    RANGES: ClassVar[Ranges] = {
+        "seed": (0, _LARGEST),
+        "steps": (1, MOST_STEPS),
+        "batch": (1, 65536),
+        "crop": (1, 8192),
+        "validation_share": (0, 1),
+        "bag.slop": (0, 3600),
+        "bag.queue_size": (1, 100_000),
+        "bag.every": (1, MOST_STEPS),
+        "checkpoint_every": (1, MOST_STEPS),
+        "image_every": (1, MOST_STEPS),
+        "devices": (0, 1024),
+        "nodes": (1, 65536),
+        "workers": (0, 1024),
+    }
+
     data: str
     output: str
     seed: int = 0
@@ -131,14 +156,14 @@ def load_recipe(kind: type[RecipeT], path: str | Path, overrides: Sequence[str] 
 
     Args:
         kind: the dataclass to fill; nested dataclasses are nested mappings in the file.
-        path: a YAML file.
+        path: a YAML file; or the name of a recipe that comes with the package.
         overrides: 'key=value', or 'group.key=value'; the value is read as YAML.
 
     Raises:
         ConfigError: no such file, not YAML, an unknown key (the nearest known one is named), a value of another type,
-            or a key without default that is missing.
+            or out of its range, or a key without default that is missing.
     """
-    path = Path(path)
+    path = find_recipe(path)
     values = load_yaml(read_text(path), f"recipe: {path}")
     if not isinstance(values, dict):
         raise ConfigError(f"recipe: {path} holds {type(values).__name__}, expected 'key: value' lines")
@@ -153,7 +178,24 @@ def load_recipe(kind: type[RecipeT], path: str | Path, overrides: Sequence[str] 
             if not isinstance(place, dict):
                 raise ConfigError(f"recipe: '{key}': {group} is a value, not a group")
         place[last] = load_yaml(text, f"recipe: the value of '{override}'")
-    return _build(kind, values, str(path), "")
+    return from_dict(kind, values, str(path))
+
+
+def find_recipe(path: str | Path) -> Path:
+    """`path` where there is such a file; else the recipe of that name that comes with the package.
+
+    Raises:
+        ConfigError: neither; those that come with the package are named.
+    """
+    path = Path(path)
+    if path.parent != Path() or is_there(path):
+        return path
+    folders = [folder / "recipes" for folder in share_folders()]
+    for folder in folders:
+        if (folder / path).is_file():
+            return folder / path
+    names = ", ".join(sorted({file.name for folder in folders for file in folder.glob("*.yaml")})) or "none"
+    raise ConfigError(f"recipe: cannot read {path}: no such file here, and none of the package's recipes ({names})")
 
 
 def to_dict(recipe: Any) -> dict[str, Any]:
@@ -161,16 +203,20 @@ def to_dict(recipe: Any) -> dict[str, Any]:
     return {key: _plain(value) for key, value in dataclasses.asdict(recipe).items()}
 
 
-def from_dict(kind: type[RecipeT], values: dict[str, Any], source: str) -> RecipeT:
-    """The inverse of `to_dict`; `source` names where the values came from in errors.
+def from_dict(kind: type[RecipeT], values: dict[str, Any], source: str, ranges: Ranges | None = None) -> RecipeT:
+    """The inverse of `to_dict`.
+
+    Args:
+        source: names in errors where the values came from.
+        ranges: default: the `RANGES` of the kind, if it has some.
 
     Raises:
         ConfigError: as `load_recipe`.
     """
-    return _build(kind, values, source, "")
+    return _build(kind, values, source, "", getattr(kind, "RANGES", {}) if ranges is None else ranges)
 
 
-def _build(kind: type[RecipeT], values: dict[str, Any], source: str, prefix: str) -> RecipeT:
+def _build(kind: type[RecipeT], values: dict[str, Any], source: str, prefix: str, ranges: Ranges) -> RecipeT:
     hints = typing.get_type_hints(kind)
     fields = {entry.name: entry for entry in dataclasses.fields(kind)}
     for key in values:
@@ -184,19 +230,19 @@ def _build(kind: type[RecipeT], values: dict[str, Any], source: str, prefix: str
     ]
     if missing:
         raise ConfigError(f"recipe {source}: missing {', '.join(missing)}; add it to the file or give {missing[0]}=…")
-    converted = {key: _convert(value, hints[key], source, prefix + key) for key, value in values.items()}
+    converted = {key: _convert(value, hints[key], source, prefix + key, ranges) for key, value in values.items()}
     try:
         return kind(**converted)
     except ConfigError as error:
         raise ConfigError(f"recipe {source}: {error}") from error
 
 
-def _convert(value: Any, kind: Any, source: str, key: str) -> Any:
+def _convert(value: Any, kind: Any, source: str, key: str, ranges: Ranges) -> Any:
     """`value` as the annotated type; only what cannot be misunderstood is converted."""
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
-            raise ConfigError(f"recipe {source}: {key} is a group of keys, got {value!r}")
-        return _build(kind, value, source, key + ".")
+            raise ConfigError(f"recipe {source}: {key} is a group of keys, got {shown(value)}")
+        return _build(kind, value, source, key + ".", ranges)
     if isinstance(kind, types.UnionType):
         if value is None and type(None) in kind.__args__:
             return None
@@ -204,15 +250,26 @@ def _convert(value: Any, kind: Any, source: str, key: str) -> Any:
     if typing.get_origin(kind) is tuple:
         item = typing.get_args(kind)[0]
         listed = value if isinstance(value, list) else [value]
-        return tuple(_convert(entry, item, source, f"{key}[{index}]") for index, entry in enumerate(listed))
+        return tuple(_convert(entry, item, source, f"{key}[{index}]", ranges) for index, entry in enumerate(listed))
     if kind is float and not isinstance(value, bool):
         try:  # YAML 1.1 reads 5e-4 as a string
-            return float(value)
-        except (TypeError, ValueError):
-            pass
+            return _in_range(float(value), source, key, ranges)
+        except (TypeError, ValueError, OverflowError) as error:
+            if isinstance(error, ConfigError):
+                raise
     elif isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return _in_range(value, source, key, ranges) if kind is int else value
+    raise ConfigError(f"recipe {source}: {key} takes {kind.__name__}, got {shown(value)}")
+
+
+def _in_range(value: Any, source: str, key: str, ranges: Ranges) -> Any:
+    is_float = isinstance(value, float)
+    widest = sys.float_info.max if is_float else _LARGEST
+    low, high = ranges.get(key.partition("[")[0], (-widest, widest))
+    if low <= value <= high:
         return value
-    raise ConfigError(f"recipe {source}: {key} takes {kind.__name__}, got {value!r}")
+    span = f"{low:g} to {high:g}" if key.partition("[")[0] in ranges else "a finite number"
+    raise ConfigError(f"recipe {source}: {key}: expected {span}, got {shown(value)}")
 
 
 def _plain(value: Any) -> Any:

@@ -25,14 +25,17 @@ import numpy as np
 import torch
 import yaml
 from lightning.fabric import Fabric
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from ivif_core import __version__
-from ivif_core.errors import ConfigError, ModelError, OutputError
+from ivif_core.errors import ConfigError, ModelError, OutputError, one_line, shown
 from ivif_core.files.outputs import check_apart, only_run
 from ivif_core.files.writing import check_name, is_there, make_folder, write_bytes, write_text
-from ivif_core.training.recipe import RunRecipe, to_dict
+from ivif_core.training.data.batches import batches
+from ivif_core.training.recipe import MOST_STEPS, RunRecipe, to_dict
 
 CHECKPOINT, DESCRIPTION = "last.pt", "run.json"
 _FREE_KEYS = {
@@ -45,13 +48,18 @@ _FREE_KEYS = {
 def start(recipe: RunRecipe) -> Fabric:
     """Start the processes that the recipe asks for (those of `torchrun` and `fabric run` are found) and seed them."""
     check_run_folder(recipe)
-    fabric = Fabric(
-        accelerator=recipe.accelerator,
-        devices=recipe.devices or "auto",
-        num_nodes=recipe.nodes,
-        strategy=recipe.strategy,
-        precision=recipe.precision,
-    )
+    try:
+        fabric = Fabric(
+            accelerator=recipe.accelerator,
+            devices=recipe.devices or "auto",
+            num_nodes=recipe.nodes,
+            strategy=recipe.strategy,
+            precision=recipe.precision,  # type: ignore[arg-type]  # Fabric checks it
+        )
+    except (ValueError, TypeError, ImportError, RuntimeError, MisconfigurationException) as error:
+        keys = ("accelerator", "devices", "nodes", "strategy", "precision")
+        asked = ", ".join(f"{key} {getattr(recipe, key)}" for key in keys)
+        raise ConfigError(f"recipe: {one_line(asked, 120)} cannot be had here: {one_line(error)}") from error
     fabric.launch()
     if recipe.batch % fabric.world_size:
         raise ConfigError(f"recipe: batch {recipe.batch} does not divide among {fabric.world_size} processes")
@@ -95,17 +103,18 @@ class Run:
         """
         Args:
             kind: what is trained ('teacher', 'student', …); a checkpoint of another kind is refused.
-            state: name -> object with `state_dict` and `load_state_dict`; 'model' must be one of them. Where the
-                folder holds a checkpoint, they are loaded from it.
+            state: name -> object with `state_dict` and `load_state_dict`: 'model', 'optimizer' and 'schedule'. Where
+                the folder holds a checkpoint, they are loaded from it.
 
         Raises:
             ConfigError: the folder holds a run of another recipe.
+            ModelError: its checkpoint is broken.
         """
         self.recipe, self.fabric, self.kind, self.state = recipe, fabric, kind, dict(state)
         self.folder = Path(recipe.output)
         self.step = 0
         self._stop = False
-        self._bar: tqdm | None = None
+        self._bar: tqdm[Any] | None = None
         self._writer = None
         if (self.folder / CHECKPOINT).is_file():
             self._resume()
@@ -125,6 +134,33 @@ class Run:
         alone = only_run(self.folder) if self.fabric.is_global_zero else nullcontext()
         with alone, self._stopping_on_signals():
             yield from self._steps()
+
+    def batches(self, crops: Dataset[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+        """`steps`, with this process's share of each step's batch, on its device; as `data.batches.batches`."""
+        recipe, fabric = self.recipe, self.fabric
+        left = range(self.step, recipe.steps)
+        rank, processes = fabric.global_rank, fabric.world_size
+        data = batches(crops, recipe.batch, recipe.seed, left, rank=rank, processes=processes, workers=recipe.workers)
+        for _ in self.steps():
+            yield fabric.to_device(next(data))
+
+    def learn(self, loss: Tensor, parts: Mapping[str, Tensor], largest_gradient: float | None = None) -> None:
+        """Record the loss, follow its gradient by one step, and go on in the schedule.
+
+        Args:
+            largest_gradient: norm to which longer gradients are cut.
+
+        Raises:
+            ModelError: as `record`.
+        """
+        model, optimizer, schedule = (self.state[name] for name in ("model", "optimizer", "schedule"))
+        self.record(loss, parts)
+        optimizer.zero_grad()
+        self.fabric.backward(loss)
+        if largest_gradient is not None:
+            self.fabric.clip_gradients(model, optimizer, max_norm=largest_gradient)
+        optimizer.step()
+        schedule.step()
 
     def _steps(self) -> Iterator[int]:
         self._bar = tqdm(
@@ -220,7 +256,7 @@ class Run:
                 "give another output=…, or remove that folder"
             )
         for name, entry in self.state.items():
-            entry.load_state_dict(content[name])
+            load_state(entry, content, name, self.folder / CHECKPOINT)
         self.step = content["step"]
 
     def _describe(self) -> None:
@@ -242,7 +278,8 @@ class Run:
     def _should_stop(self) -> bool:
         if self.fabric.world_size == 1:
             return self._stop
-        return bool(self.fabric.all_reduce(torch.tensor(float(self._stop)), reduce_op="sum") > 0)
+        stops = self.fabric.all_reduce(torch.tensor(float(self._stop)), reduce_op="sum")
+        return bool(torch.as_tensor(stops) > 0)
 
 
 def write_tensors(path: str | Path, content: Mapping[str, Any]) -> None:
@@ -268,11 +305,26 @@ def load_checkpoint(path: str | Path, kind: str) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types on broken files
-        raise ModelError(f"{path} is no checkpoint, or is broken: {error}") from error
+        raise ModelError(f"{path} is no checkpoint, or is broken: {one_line(error)}") from error
     found = content.get("kind") if isinstance(content, dict) else None
     if found != kind:
-        raise ModelError(f"{path} is a checkpoint of kind {found!r}; expected {kind!r}")
-    return content
+        raise ModelError(f"{path} is a checkpoint of kind {shown(found)}; expected {kind!r}")
+    step, recipe = content.get("step"), content.get("recipe")
+    if type(step) is not int or not 0 <= step <= MOST_STEPS or not isinstance(recipe, dict):
+        raise ModelError(f"{path} is broken: expected a recipe and a step of 0 to {MOST_STEPS:g}, got {shown(step)}")
+    return dict(content)
+
+
+def load_state(entry: Any, content: Mapping[str, Any], name: str, path: str | Path) -> None:
+    """Give a network, optimiser or schedule its state out of a checkpoint's content.
+
+    Raises:
+        ModelError: it is not there, or of another network.
+    """
+    try:
+        entry.load_state_dict(content[name])
+    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path} is broken, or of another network: {name}: {one_line(error)}") from error
 
 
 def git_revision() -> str:

@@ -11,11 +11,15 @@ import torch
 from lightning.fabric import Fabric
 from tqdm import tqdm
 
+from ivif_core.errors import ModelError
 from ivif_core.offline.extract import Extraction, extract
 from ivif_core.training.data.pairs import FolderPairs, Pair
 from ivif_core.training.networks.teacher import Teacher, TeacherShape
 from ivif_core.training.recipe import BagRecipe, RunRecipe, from_dict
-from ivif_core.training.run import load_checkpoint
+from ivif_core.training.run import load_checkpoint, load_state
+
+WIDTHS = (1, 1024)
+"""Channels of the first convolution that a teacher may have."""
 
 
 def open_pairs(recipe: RunRecipe, fabric: Fabric, teacher: str | None = None) -> Sequence[Pair]:
@@ -37,11 +41,11 @@ def open_pairs(recipe: RunRecipe, fabric: Fabric, teacher: str | None = None) ->
         if fabric.is_global_zero and not folder.is_dir():
             extract_bag(recipe.data, folder, recipe.bag, recipe.on_error)
         fabric.barrier()
-    live = teacher is not None and Path(teacher).is_file()
+    live = teacher if teacher is not None and Path(teacher).is_file() else None
     pairs = FolderPairs(folder, teacher=None if live else teacher, on_error=recipe.on_error)
     if pairs.skipped and fabric.is_global_zero:
         print(f"{len(pairs)} pairs; {len(pairs.skipped)} left out:", *pairs.skipped, sep="\n  ", file=sys.stderr)
-    return teach(pairs, teacher, fabric) if live else pairs
+    return teach(pairs, live, fabric) if live else pairs
 
 
 def extract_bag(bag: str | Path, folder: str | Path, recipe: BagRecipe, on_error: str) -> Extraction:
@@ -91,6 +95,9 @@ def load_teacher(path: str | Path) -> Teacher:
         ModelError: no checkpoint of a teacher.
     """
     content = load_checkpoint(path, "teacher")
-    teacher = Teacher(from_dict(TeacherShape, content["recipe"]["network"], str(path)))
-    teacher.load_state_dict(content["model"])
+    shape = content["recipe"].get("network")
+    if not isinstance(shape, dict):
+        raise ModelError(f"{path} is broken: its recipe names no network")
+    teacher = Teacher(from_dict(TeacherShape, shape, str(path), {"width": WIDTHS}))
+    load_state(teacher, content, "model", path)
     return teacher.eval().requires_grad_(False)

@@ -18,10 +18,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ivif_core.training.captions import CaptionedCrops
-from ivif_core.training.data.batches import batches
 from ivif_core.training.data.pairs import Pair, split
 from ivif_core.training.losses.clip import FrozenClip, register_architecture
-from ivif_core.training.recipe import RunRecipe, load_recipe
+from ivif_core.training.recipe import RunRecipe, find_recipe, load_recipe
 from ivif_core.training.run import Run, start, write_tensors
 from ivif_core.training.taught_pairs import open_pairs
 
@@ -68,25 +67,10 @@ def train_pocket_clip(recipe: PocketClipRecipe) -> Path:
     )
 
     run = Run(recipe, fabric, "pocket_clip", {"model": clip, "optimizer": optimizer, "schedule": schedule})
-    data = batches(
-        crops,
-        recipe.batch,
-        recipe.seed,
-        range(run.step, recipe.steps),
-        rank=fabric.global_rank,
-        processes=fabric.world_size,
-        workers=recipe.workers,
-    )
-    for _ in run.steps():
-        batch = fabric.to_device(next(data))
+    for batch in run.batches(crops):
         features = clip((batch["image"] - mean) / std, batch["text"])
         loss = contrast(**features)
-        run.record(loss, {"scale": features["logit_scale"]})
-        optimizer.zero_grad()
-        fabric.backward(loss)
-        fabric.clip_gradients(clip, optimizer, max_norm=1.0)
-        optimizer.step()
-        schedule.step()
+        run.learn(loss, {"scale": features["logit_scale"]}, largest_gradient=1.0)
         run.images("crops", batch["image"])
 
     weights = Path(recipe.output) / "clip.pt"
@@ -158,6 +142,7 @@ def load_pocket_clip_recipe(path: str | Path, overrides: Sequence[str] = ()) -> 
     """As `load_recipe`; the architecture's file is found beside the recipe."""
     import dataclasses
 
+    path = find_recipe(path)
     recipe = load_recipe(PocketClipRecipe, path, overrides)
     beside = Path(path).parent / recipe.architecture
     return dataclasses.replace(recipe, architecture=str(beside)) if beside.is_file() else recipe

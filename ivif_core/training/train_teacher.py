@@ -8,19 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
 from ivif_core.errors import ConfigError
-from ivif_core.training.data.batches import Affine, Crops, batches
+from ivif_core.training.data.batches import Affine, Crops
 from ivif_core.training.data.pairs import split
 from ivif_core.training.losses.clip import FrozenClip
 from ivif_core.training.losses.language import LanguageDrivenLoss, LanguageWeights, PatchRecipe, Texts
 from ivif_core.training.losses.perceptual import Features, VggFeatures, max_feature_loss, pixel_features
 from ivif_core.training.networks.teacher import Teacher, TeacherShape
-from ivif_core.training.recipe import RunRecipe, load_recipe
+from ivif_core.training.recipe import MOST_STEPS, Ranges, RunRecipe, find_recipe, load_recipe
 from ivif_core.training.run import CHECKPOINT, Run, start
-from ivif_core.training.taught_pairs import open_pairs
+from ivif_core.training.taught_pairs import WIDTHS, open_pairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,23 @@ class TeacherRecipe(RunRecipe):
         image to steer. 0 as published.
     """
 
+    RANGES: ClassVar[Ranges] = {
+        **RunRecipe.RANGES,
+        "rate": (0, 10),
+        "warm_up": (0, MOST_STEPS),
+        "halve_at": (0, MOST_STEPS),
+        "noise": (0, 1),
+        "minimum_contrast": (0, 1),
+        "language_from": (0, MOST_STEPS),
+        "patches.count": (1, 4096),
+        "patches.side": (0.01, 1),
+        "patches.zoom": (0.1, 10),
+        "patches.shift": (0, 1),
+        "patches.rotation": (0, 180),
+        "patches.shear": (0, 80),
+        "network.width": WIDTHS,
+    }
+
     rate: float = 5e-4
     warm_up: int = 0
     halve_at: tuple[int, ...] = ()
@@ -102,10 +120,7 @@ def train_teacher(recipe: TeacherRecipe) -> Path:
 
     run = Run(recipe, fabric, "teacher", {"model": teacher, "optimizer": optimizer, "schedule": schedule})
     rank, processes = fabric.global_rank, fabric.world_size
-    left = range(run.step, recipe.steps)
-    data = batches(crops, recipe.batch, recipe.seed, left, rank=rank, processes=processes, workers=recipe.workers)
-    for _ in run.steps():
-        batch = fabric.to_device(next(data))
+    for batch in run.batches(crops):
         infrared, visible = batch["infrared"], batch["visible"]
         noise = recipe.noise * torch.randn(
             (2, recipe.batch, *infrared.shape[1:]), generator=run.generator(stream=0)
@@ -118,11 +133,7 @@ def train_teacher(recipe: TeacherRecipe) -> Path:
             if recipe.perceptual.weight:
                 parts["perceptual"] = max_feature_loss(features, fused, visible, infrared)
                 loss = loss + recipe.perceptual.weight * parts["perceptual"]
-        run.record(loss, parts)
-        optimizer.zero_grad()
-        fabric.backward(loss)
-        optimizer.step()
-        schedule.step()
+        run.learn(loss, parts)
         run.images("infrared, visible, fused", infrared, visible, fused)
     return Path(recipe.output) / CHECKPOINT
 
@@ -150,6 +161,7 @@ def load_teacher_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Teac
     """As `load_recipe`; files of the CLIP are found beside the recipe, and a pocket CLIP is made where asked for."""
     from ivif_core.training.train_pocket_clip import load_pocket_clip_recipe, train_pocket_clip
 
+    path = find_recipe(path)
     recipe = load_recipe(TeacherRecipe, path, overrides)
     clip, folder = recipe.clip, Path(path).parent
     if (folder / clip.model).is_file():

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ivif_core.errors import IvifError
+from ivif_core.files.shared import share_file
 
 _FASTDDS_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
 _KILTED = 9
@@ -25,20 +26,6 @@ PATIENCE = 5.0
 
 class ProcessDied(IvifError):
     """A child process ended by itself before its time."""
-
-
-def share_file(name: str) -> Path:
-    """A file of `config/` or `launch/`: in the source tree, the Python prefix (pip) or the ament prefixes (colcon).
-
-    Raises:
-        IvifError: it is in none of them.
-    """
-    prefixes = [Path(sys.prefix), *(Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p)]
-    folders = [Path(__file__).resolve().parents[2], *(prefix / "share" / "ivif_ros" for prefix in prefixes)]
-    for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
-    raise IvifError(f"{name} is in none of {', '.join(map(str, folders))}; reinstall the package")
 
 
 def _rclpy_major() -> int:

@@ -25,7 +25,8 @@ from ivif_core.errors import IvifError, OutputError
 from ivif_core.files.outputs import check_apart
 from ivif_core.files.writing import check_name, is_there, make_folder
 from ivif_core.imaging.files import is_of_ivif, write_image
-from ivif_core.imaging.panels import triptych, write_video
+from ivif_core.imaging.panels import triptych
+from ivif_core.imaging.video_file import import_av, write_video
 from ivif_core.thermal.scaling import PercentileScaling
 from ivif_ros.conversion import infrared_pixels, visible_pixels
 from ivif_ros.stamps import stamp_time
@@ -205,6 +206,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("out"), help="folder for demo.mp4 and demo.png")
     arguments = parser.parse_args(remove_ros_args(argv)[1:])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        import_av()  # what is missing is said before anything is recorded
+    except IvifError as error:
+        print(f"recorder: {error}", file=sys.stderr)
+        return 1
     rclpy.init(args=argv)
     recorder = Recorder()
     try:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -35,8 +35,11 @@ def record(
     mcap: bool = True,
     zstd: bool = False,
     lag: int = 4_000_000,
+    thermal_stamp: Callable[[int], int] = lambda stamp: stamp,
 ) -> list[np.ndarray]:
     """Write a bag at 30 Hz; the visible image is JPEG and its camera `lag` ns later than the thermal one.
+
+    `thermal_stamp` makes the thermal driver's stamp of the true one, ns.
 
     Returns:
         The visible images as a reader of the bag decodes them.
@@ -67,7 +70,7 @@ def record(
         for index, (infrared, visible) in enumerate(pairs):
             stamp = START + index * PERIOD
             thermal = types[image](
-                header=header(stamp, "boson"),
+                header=header(thermal_stamp(stamp), "boson"),
                 height=infrared.shape[0],
                 width=infrared.shape[1],
                 encoding="mono16" if infrared.dtype == np.uint16 else "mono8",

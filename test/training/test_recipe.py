@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ivif_core.errors import ConfigError
-from ivif_core.training.recipe import RunRecipe, from_dict, load_recipe, to_dict
+from ivif_core.training import train_pocket_clip
+from ivif_core.training.recipe import RunRecipe, find_recipe, from_dict, load_recipe, to_dict
+from ivif_core.training.train_teacher import load_teacher_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +57,23 @@ def test_file_and_overrides_become_typed_values(path):
         ("data.x=3", "data is a value, not a group"),
         ("steps", "no override"),
         ("steps=[1", "cannot be read"),
+        ("steps=.inf", r"steps takes int, got inf"),
+        ("steps=.nan", r"steps takes int, got nan"),
+        ("steps=0", "steps: expected 1 to 1e"),
+        ("steps=-3", "steps: expected 1 to 1e"),
+        ("steps=" + "9" * 400, "steps: expected 1 to 1e"),
+        ("batch=0", "batch: expected 1 to 65536, got 0"),
+        ("crop=-32", "crop: expected 1 to 8192, got -32"),
+        ("seed=-1", "seed: expected 0 to"),
+        ("validation_share=1.5", "validation_share: expected 0 to 1, got 1.5"),
+        ("checkpoint_every=0", "checkpoint_every: expected 1"),
+        ("workers=-1", "workers: expected 0"),
+        ("bag.queue_size=0", r"bag\.queue_size: expected 1"),
+        ("bag.slop=-1", r"bag\.slop: expected 0"),
+        ("bag.time_offset=.nan", r"bag\.time_offset: expected a finite number, got nan"),
+        ("rate=.inf", "rate: expected a finite number, got inf"),
+        ("rate=" + "9" * 400, "rate takes float"),
+        ("limit=-" + "9" * 40, "limit: expected a finite number"),
     ],
 )
 def test_mistakes_are_named(path, override, message):
@@ -70,3 +93,53 @@ def test_missing_keys_and_files_are_named(path, tmp_path):
     path.write_text("{")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_recipe(Recipe, path)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3),
+    max_leaves=5,
+)
+KEYS = st.sampled_from([field.name for field in dataclasses.fields(Recipe)])
+
+
+@settings(max_examples=40)
+@given(st.dictionaries(KEYS, VALUES, max_size=4))
+def test_whatever_stands_in_a_recipe_is_taken_within_its_ranges_or_refused_in_one_line(values):
+    whole = {"data": "pairs", "output": "run", "steps": 10, "batch": 2, "crop": 32, **values}
+    try:
+        recipe = from_dict(Recipe, whole, "memory")
+    except ConfigError as error:
+        assert "\n" not in str(error) and len(str(error)) < 400
+        return
+    for key, (low, high) in Recipe.RANGES.items():
+        place = recipe
+        for name in key.split("."):
+            place = getattr(place, name)
+        assert low <= place <= high
+
+
+def test_recipes_of_the_package_are_found_by_name_and_files_come_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = find_recipe("student.yaml")
+    assert shipped.is_file() and shipped.parent.name == "recipes"
+    (tmp_path / "student.yaml").write_text("mine: 1")
+    assert find_recipe("student.yaml") == Path("student.yaml")
+    with pytest.raises(ConfigError, match=r"techer\.yaml.*student\.yaml, teacher\.yaml"):
+        find_recipe("techer.yaml")
+
+
+@pytest.mark.parametrize("name", ["teacher.yaml", "teacher_pocket.yaml", "pocket_clip.yaml"])
+def test_what_a_shipped_recipe_names_is_found_beside_it(tmp_path, monkeypatch, name):
+    """`teacher_pocket.yaml` names `pocket_clip.json` and `pocket_clip.yaml`, which names that JSON file too."""
+    monkeypatch.chdir(tmp_path)
+    made = []
+    monkeypatch.setattr(
+        train_pocket_clip, "train_pocket_clip", lambda recipe: made.append(recipe) or Path("runs/pocket_clip/clip.pt")
+    )
+    if name == "pocket_clip.yaml":
+        made.append(train_pocket_clip.load_pocket_clip_recipe(name))
+    else:
+        recipe = load_teacher_recipe(name)
+        assert name == "teacher.yaml" or Path(recipe.clip.model).is_file()
+    assert all(Path(recipe.architecture).is_file() for recipe in made) and len(made) == (name != "teacher.yaml")

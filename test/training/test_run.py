@@ -28,11 +28,7 @@ def train(folder, *, steps=8, stop_after=None, seed=3, poison=None, crop=1):
     for step in run.steps():
         inputs = torch.randn(5, 4) + torch.rand(1, generator=run.generator())
         loss = model(inputs).square().mean() * (float("nan") if step == poison else 1)
-        run.record(loss, {"square": loss, "steady": torch.ones(())})
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+        run.learn(loss, {"square": loss, "steady": torch.ones(())})
         run.images("inputs", inputs[:, None, None].clamp(0, 1))
         if step == stop_after:
             os.kill(os.getpid(), signal.SIGINT)
@@ -95,6 +91,51 @@ def test_broken_and_foreign_checkpoints_are_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ModelError, match="is broken"):
         load_checkpoint(path, "test")
+
+
+@pytest.mark.parametrize(
+    "change", [{"step": -1}, {"step": float("inf")}, {"step": 10**30}, {"step": None}, {"recipe": 3}]
+)
+def test_a_checkpoint_out_of_range_is_refused_in_one_line(tmp_path, change):
+    checkpoint = train(tmp_path, steps=3)
+    torch.save({**checkpoint, **change}, tmp_path / CHECKPOINT)
+    with pytest.raises(ModelError, match="is broken: expected a recipe and a step") as caught:
+        train(tmp_path, steps=6)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("state", [{}, {"0.weight": torch.zeros(3)}, None, "gone"])
+@pytest.mark.parametrize("name", ["model", "optimizer"])
+def test_a_state_of_another_network_is_refused_in_one_line(tmp_path, name, state):
+    checkpoint = train(tmp_path, steps=3)
+    checkpoint[name] = state
+    if state == "gone":
+        del checkpoint[name]
+    torch.save(checkpoint, tmp_path / CHECKPOINT)
+    with pytest.raises(ModelError, match=f"or of another network: {name}") as caught:
+        train(tmp_path, steps=6)
+    assert "\n" not in str(caught.value)
+
+
+class Attack:
+    def __reduce__(self):
+        return os.mkdir, ("attacked",)
+
+
+def test_nothing_in_a_checkpoint_is_executed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"kind": "test", "step": 1, "recipe": {}, "model": Attack()}, "evil.pt")
+    with pytest.raises(ModelError, match="is no checkpoint, or is broken"):
+        load_checkpoint("evil.pt", "test")
+    assert not Path("attacked").exists()
+
+
+@pytest.mark.parametrize("key", ["accelerator", "strategy", "precision"])
+def test_what_this_machine_cannot_do_is_one_line(tmp_path, key):
+    recipe = RunRecipe(data="", output=str(tmp_path), steps=1, batch=1, crop=1, accelerator="cpu")
+    with pytest.raises(ConfigError, match=f"{key} nonsense") as caught:
+        start(dataclasses.replace(recipe, **{key: "nonsense"}))
+    assert "\n" not in str(caught.value)
 
 
 def test_seeds_of_steps_and_ranks_differ():

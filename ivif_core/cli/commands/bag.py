@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
             maximum_megapixels=parameters.maximum_megapixels,
             progress=progress,
         )
+    for line in result.warnings:
+        print(f"ivif bag: {line}", file=sys.stderr)
     print(summary(result, args.target))
     return 0 if result.is_whole else 1
 

@@ -52,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
         every=args.every,
         on_error="fail" if args.fail else "skip",
     )
+    for line in found.warnings:
+        print(f"ivif extract: {line}", file=sys.stderr)
     for line in found.skipped:
         print(f"left out: {line}", file=sys.stderr)
     for cause, count in found.dropped.items():

@@ -14,7 +14,8 @@ from ivif_core.errors import InputError
 from ivif_core.files.outputs import check_apart, check_file
 from ivif_core.files.writing import check_name, printable
 from ivif_core.fusion import Fuser
-from ivif_core.imaging.files import SUFFIXES, pair_by_stem
+from ivif_core.imaging.files import SUFFIXES, pair_by_stem, read_as_stored
+from ivif_core.imaging.suspicion import pair_warnings
 from ivif_core.offline import video as video_fusion
 from ivif_core.offline.folder import fuse_file, fuse_folder
 from ivif_core.settings import Settings
@@ -82,8 +83,17 @@ def run(args: argparse.Namespace) -> int:
             overwrite=args.overwrite,
             maximum_megapixels=settings.maximum_megapixels,
         )
+        _warn(args.infrared, args.visible, settings.maximum_megapixels)
     print(printable(output))
     return 0
+
+
+def _warn(infrared: Path, visible: Path, maximum_megapixels: float) -> None:
+    """Say what looks wrong about a pair."""
+    for line in pair_warnings(
+        read_as_stored(infrared, maximum_megapixels), read_as_stored(visible, maximum_megapixels)
+    ):
+        print(f"ivif fuse: {printable(infrared)}, {printable(visible)}: {line}", file=sys.stderr)
 
 
 def _run_videos(args: argparse.Namespace, settings: Settings, fuser: Fuser) -> int:
@@ -121,6 +131,8 @@ def _run_folders(args: argparse.Namespace, settings: Settings, fuser: Fuser) -> 
         maximum_megapixels=settings.maximum_megapixels,
         progress=partial(tqdm, unit="pair", disable=None),  # None: only on a terminal
     )
+    if result.written:
+        _warn(*pairs[result.written[0]], settings.maximum_megapixels)
     for stem, reason in result.failed.items():
         print(f"not fused: {printable(stem)}: {reason}", file=sys.stderr)
     parts = [f"{len(result.written)} pairs fused into {printable(args.output)}"]

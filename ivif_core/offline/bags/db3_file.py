@@ -102,9 +102,9 @@ class Db3File:
         database.set_authorizer(_allow)
         database.set_progress_handler(self._count_steps, _STEPS_AT_ONCE)
         if hasattr(database, "setlimit"):  # Python 3.11
-            database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAXIMUM_UNPACKED)
-            database.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, 100_000)
-            database.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, 100)
+            database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAXIMUM_UNPACKED)  # type: ignore[attr-defined]
+            database.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, 100_000)  # type: ignore[attr-defined]
+            database.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, 100)  # type: ignore[attr-defined]
 
     def _count_steps(self) -> bool:
         self._steps += _STEPS_AT_ONCE

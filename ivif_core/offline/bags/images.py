@@ -10,6 +10,8 @@ from typing import Any
 from ivif_core.errors import InputError
 from ivif_core.offline.bags.recording import BrokenBag, Recording, open_recording
 from ivif_core.offline.bags.storage_file import IMAGE_TYPES, deserialize
+from ivif_core.sync.recorded_stamps import RecordedStamps, TimedFrame
+from ivif_core.sync.stamp_check import nanoseconds
 from ivif_core.types import Source
 
 
@@ -18,11 +20,14 @@ class BagImage:
     """One message of a bag: Image or CompressedImage, for `ivif_core.imaging.messages`.
 
     Attributes:
-        stamp: acquisition time, ns; the time of recording where the driver left the stamp at zero.
+        stamp: time to pair it by, ns: of acquisition, or of recording where the driver's stamps are of no use
+            (`RecordedStamps`).
+        recorded: ns.
     """
 
     source: Source
     stamp: int
+    recorded: int
     message: Any
 
 
@@ -36,6 +41,7 @@ def read_bag_images(path: str | Path, infrared_topic: str, visible_topic: str) -
     Raises:
         InputError: no bag there, it is broken, or it lacks a topic (the image topics that it has are named).
     """
+    stamps: RecordedStamps[Any] = RecordedStamps()
     with open_recording(Path(path)) as recording:
         sources = find_topics(path, recording, {"infrared": infrared_topic, "visible": visible_topic})
         for file in recording.files:
@@ -45,9 +51,16 @@ def read_bag_images(path: str | Path, infrared_topic: str, visible_topic: str) -
             try:
                 for connection, recorded, raw in file.messages(wanted):
                     message = deserialize(raw, connection.msgtype, is_ros2=file.is_ros2)
-                    yield BagImage(sources[connection.topic], stamp_of(message, recorded), message)
+                    source = sources[connection.topic]
+                    yield from map(_image, stamps.add(source, driver_stamp(message), recorded, message))
             except InputError as error:
+                yield from map(_image, stamps.finish())
                 raise BrokenBag(f"{path}: the bag cannot be read: {error}") from error
+    yield from map(_image, stamps.finish())
+
+
+def _image(frame: TimedFrame[Any]) -> BagImage:
+    return BagImage(frame.source, frame.time, frame.recorded, frame.item)
 
 
 def find_topics(path: str | Path, recording: Recording, topics: dict[Source, str]) -> dict[str, Source]:
@@ -65,6 +78,7 @@ def find_topics(path: str | Path, recording: Recording, topics: dict[Source, str
     return {topic: source for source, topic in topics.items()}
 
 
-def stamp_of(message: Any, recorded: int) -> int:
-    """Acquisition time of an image, ns; the time of recording where the driver left the stamp at zero."""
-    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec or recorded
+def driver_stamp(message: Any) -> int | None:
+    """A message's stamp as the driver set it, ns; None: no valid time (see `nanoseconds`)."""
+    stamp = message.header.stamp
+    return nanoseconds(int(stamp.sec), int(stamp.nanosec))

@@ -99,7 +99,7 @@ class McapFile:
         """The index must name the chunks that were checked, each once, and not too many for one moment."""
         steps: list[tuple[int, int]] = []
         seen = set()
-        for entry in self._reader.storage.chunks:
+        for entry in self._reader.storage.chunks:  # type: ignore[attr-defined]
             chunk, most = held.get(entry.chunk_start_offset, (None, 0))
             said = (entry.compressed_size, entry.compression, entry.uncompressed_size)
             if chunk is None or said != (chunk.packed, chunk.compression, chunk.size):

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ivif_core.errors import InputError
-from ivif_core.offline.bags.images import find_topics, stamp_of
+from ivif_core.offline.bags.images import driver_stamp, find_topics
 from ivif_core.offline.bags.recording import Recording
 from ivif_core.offline.bags.storage_file import IMAGE_TYPES, deserialize
 from ivif_core.sync.pairing import Pair, Pairing
+from ivif_core.sync.recorded_stamps import RecordedStamps, TimedFrame
+from ivif_core.sync.unpaired import PairMonitor
 from ivif_core.types import Source
 
 if TYPE_CHECKING:
@@ -28,11 +30,14 @@ class BagCounts:
         dropped: images that are in no pair, by cause as in `pairing.Pairing`, and `malformed`: pairs whose images could
             not be decoded or fused, or messages that are none.
         broken: why the bag was read in part only; empty: it was whole.
+        warnings: a line for each thing about stamps and pairs that the user should know: stamps that are replaced by
+            the time of recording, why most frames found no partner, pairs that are steadily too far apart.
     """
 
     images: Counter[Source] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     broken: str = ""
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def is_whole(self) -> bool:
@@ -70,12 +75,14 @@ class BagPairs:
             recording: open.
             topics: 'infrared' and 'visible' -> name of an Image or CompressedImage topic.
             pairing: used up from its present state on.
-            counts: filled in while reading; its `dropped` gets the pairing's at the end.
+            counts: filled in while reading; its `dropped` and `warnings` at the end.
 
         Raises:
             InputError: the recording lacks a topic.
         """
         self._recording, self._pairing, self._counts = recording, pairing, counts
+        self._stamps: RecordedStamps[Message] = RecordedStamps()
+        self._monitor = PairMonitor(pairing)
         self._sources = find_topics(path, recording, topics)
         self.said: Counter[Source] = Counter()
         for topic, source in self._sources.items():
@@ -83,8 +90,11 @@ class BagPairs:
         counts.broken = recording.broken
 
     def read(self, *, keep_all: bool = False) -> Iterator[Message | Pair | Restart | Malformed]:
-        """Pairs and, with `keep_all`, all messages, in the order of recording."""
-        jumps = 0
+        """Pairs and, with `keep_all`, all messages, in the order of recording.
+
+        The first pairs wait until both cameras' clocks are known (`RecordedStamps`).
+        """
+        recorded = 0
         for message, source, is_ros2 in self._messages(keep_all):
             if keep_all:
                 yield message
@@ -96,17 +106,37 @@ class BagPairs:
             except InputError:
                 yield Malformed()
                 continue
-            waiting = Message(message.connection, message.recorded, b"", content)
-            pairs = self._pairing.add(source, stamp_of(content, message.recorded), waiting)
-            if self._pairing.dropped["stamp_jump"] != jumps:
-                jumps = self._pairing.dropped["stamp_jump"]
-                yield Restart()
-            yield from pairs
-        yield from self._pairing.finish()
+            recorded = message.recorded
+            waiting = Message(message.connection, recorded, b"", content)
+            for frame in self._stamps.add(source, driver_stamp(content), recorded, waiting):
+                yield from self._pair(frame)
+        for frame in self._stamps.finish():
+            yield from self._pair(frame)
+        left = self._pairing.finish()
+        self._monitor.paired(left, recorded / 1e9)
+        yield from left
+
+    def _pair(self, frame: TimedFrame[Message]) -> Iterator[Pair | Restart]:
+        if frame.other_clock:
+            self._pairing.clear()
+            self._monitor.clear()
+        jumps = self._pairing.dropped["stamp_jump"]
+        pairs = self._pairing.add(frame.source, frame.time, frame.item)
+        if self._pairing.dropped["stamp_jump"] != jumps:
+            yield Restart()
+        self._monitor.frame(frame.source, frame.time, frame.recorded / 1e9)
+        self._monitor.paired(pairs, frame.recorded / 1e9)
+        yield from pairs
 
     def finish(self) -> None:
-        """Count what the pairing dropped, and notice images that the bag says to have and that never came."""
-        self._counts.dropped.update(self._pairing.dropped)
+        """Count what found no partner, say why, and notice images that the bag says to have and that never came."""
+        dropped = self._pairing.dropped
+        for source in ("infrared", "visible"):  # those that still wait, or waited when a clock jumped
+            gone = sum(dropped[f"{source}_{cause}"] for cause in ("unmatched", "late", "duplicate"))
+            dropped[f"{source}_unmatched"] += self._monitor.frames[source] - self._monitor.pairs - gone
+        self._counts.dropped.update(dropped)
+        summary = self._monitor.summary()
+        self._counts.warnings += [*self._stamps.problems, *([summary] if summary else [])]
         lost = self.said.total() - self._counts.images.total()
         if lost > 0 and not self._counts.broken:
             self._counts.broken = f"{lost} of {self.said.total()} images cannot be read"

@@ -232,7 +232,7 @@ def _plain(file: Path, stack: ExitStack) -> Path:
 
 def _closing(file: Any, stack: ExitStack) -> StorageFile:
     stack.callback(file.close)
-    return file
+    return file  # type: ignore[no-any-return]
 
 
 def _in_one_line(path: Path, reason: str) -> str:

@@ -64,7 +64,7 @@ def _bounded_decompressors() -> dict[Callable[[bytes], bytes], Callable[[bytes],
     from rosbags.rosbag1.reader import decompressors
 
     own = {"none": bytes, "bz2": _unpack_bz2, "lz4": partial(unpack, compression="lz4")}
-    return {function: own[name] for name, function in decompressors.items()}
+    return {function: own[name] for name, function in decompressors.items()}  # type: ignore[misc]
 
 
 def _unpack_bz2(data: bytes) -> bytes:

@@ -60,7 +60,7 @@ def unpack(data: bytes, compression: str, limit: int = MAXIMUM_UNPACKED, *, is_c
         while not unpacker.eof:
             try:
                 part = unpacker.decompress(data, max_length=min(_BLOCK, limit + 1 - size))
-            except (RuntimeError, ValueError, EOFError, *_zstd_error()) as error:
+            except (RuntimeError, ValueError, EOFError, *_zstd_error()) as error:  # type: ignore[misc]
                 if is_cut:
                     return b"".join(parts)
                 raise InputError(f"{compression} data is damaged: {error}") from error

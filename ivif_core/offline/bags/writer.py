@@ -90,8 +90,8 @@ class BagWriter:
             connection.msgtype,
             msgdef=definition,
             rihs01=digest or _hash(connection.msgtype, definition),
-            serialization_format=connection.ext.serialization_format,
-            offered_qos_profiles=connection.ext.offered_qos_profiles,
+            serialization_format=connection.ext.serialization_format,  # type: ignore[union-attr]
+            offered_qos_profiles=connection.ext.offered_qos_profiles,  # type: ignore[union-attr]
         )
 
 

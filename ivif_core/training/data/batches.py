@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
@@ -124,8 +125,19 @@ class StepSampler(Sampler[list[tuple[int, tuple[int, ...]]]]):
 
 
 def batches(
-    crops: Crops, batch: int, seed: int, steps: range, *, rank: int = 0, processes: int = 1, workers: int = 0
+    crops: Dataset[dict[str, Tensor]],
+    batch: int,
+    seed: int,
+    steps: range,
+    *,
+    rank: int = 0,
+    processes: int = 1,
+    workers: int = 0,
 ) -> Iterator[dict[str, Tensor]]:
-    """Batches for the given steps: name -> float32 (batch / processes)×1×size×size in [0, 1]."""
-    sampler = StepSampler(len(crops), batch, seed, steps, rank, processes)
+    """Batches for the given steps: name -> float32 (batch / processes)×1×size×size in [0, 1].
+
+    Args:
+        crops: has a length, and keys as those of `Crops`.
+    """
+    sampler = StepSampler(len(cast(Sized, crops)), batch, seed, steps, rank, processes)
     return iter(DataLoader(crops, batch_sampler=sampler, num_workers=workers, pin_memory=torch.cuda.is_available()))

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ivif_core.errors import InputError
+from ivif_core.fusion import prepare
 from ivif_core.imaging.files import find_images, pair_by_stem, read_infrared, read_visible, write_image
+from ivif_core.registration.base import Resize
+from ivif_core.thermal.scaling import FixedScaling
 
 
 @pytest.fixture
@@ -51,6 +55,21 @@ def test_sixteen_bits_and_colour_survive(tmp_path):
     grey = np.repeat(colour[:, :, :1], 3, axis=2)
     write_image(tmp_path / "grey.png", grey)
     assert np.array_equal(read_infrared(tmp_path / "grey.png"), grey[:, :, 0])
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.int32, np.float32, np.float64])
+def test_tiff_of_measured_values_is_read_as_stored_and_goes_through_scaling(tmp_path, kind):
+    """Celsius below zero, of a TIFF file, as a 32FC1 message of the same numbers is scaled."""
+    celsius = np.linspace(-40, 90, 64).reshape(8, 8).astype(kind)
+    Image.fromarray(celsius).save(tmp_path / "c.tif") if kind is np.float32 else write_image(
+        tmp_path / "c.tif", celsius
+    )
+    read = read_infrared(tmp_path / "c.tif")
+    assert read.dtype == kind and np.array_equal(read, celsius)
+    visible = np.zeros((8, 8, 3), np.uint8)
+    expected = prepare(celsius.astype(np.float32), visible, FixedScaling(-40, 90), Resize()).intensity
+    intensity = prepare(read, visible, FixedScaling(-40, 90), Resize()).intensity
+    assert np.array_equal(intensity, expected) and intensity[0, 0] == 0 and intensity[-1, -1] == 255
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

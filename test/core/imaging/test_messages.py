@@ -234,7 +234,7 @@ def test_a_malformed_message_says_what_came_and_what_was_expected(make, change, 
         assert not isinstance(caught.value, UnsupportedEncoding)
 
 
-@pytest.mark.parametrize("encoding", ["", "MONO8", "64FC1", "16UC2", "bayer_rgbw8", "no\x00thing", "é" * 300])
+@pytest.mark.parametrize("encoding", ["", "MONO8", "64FC2", "16UC2", "bayer_rgbw8", "no\x00thing", "é" * 300])
 def test_an_unknown_encoding_can_be_told_from_a_malformed_message(encoding):
     for convert in (decode_image, to_visible, to_infrared):
         with pytest.raises(UnsupportedEncoding, match="expected one of mono8"):

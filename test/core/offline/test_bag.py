@@ -144,7 +144,7 @@ def test_damage_in_the_middle_never_writes_a_broken_bag(tmp_path, parameters, mc
 
 def test_pairing_parameters_are_the_nodes(tmp_path):
     record(tmp_path / "in", frames(COUNT), lag=LAG)
-    with pytest.raises(InputError, match=r"not one pair.*slop 0\.001 s.*thermal_time_offset"):
+    with pytest.raises(InputError, match=r"no pair of.*slop 0\.001 s.*`slop: 0\.005`"):
         fuse(tmp_path / "in", tmp_path / "out", Settings.from_values({"slop": 0.001}))
     shifted = Settings.from_values({"slop": 0.001, "thermal_time_offset": LAG / 1e9})
     assert fuse(tmp_path / "in", tmp_path / "out", shifted).fused == COUNT

@@ -23,3 +23,5 @@ def test_what_is_no_video_is_named(tmp_path):
     (tmp_path / "v.mp4").write_bytes(bytes(1000))
     with pytest.raises(InputError, match=r"v\.mp4 is no video"):
         split_video(tmp_path / "v.mp4", tmp_path / "frames")
+    with pytest.raises(InputError, match="cannot make"):
+        split_video(tmp_path / "v.mp4", tmp_path / "v.mp4")

@@ -21,7 +21,8 @@ def bag(request, tmp_path):
     path = tmp_path / "bag"
     with Writer(path, version=9, storage_plugin=request.param) as writer:
         topics = {name: writer.add_connection(name, IMAGE.__msgtype__, typestore=STORE) for name in ("/t", "/v")}
-        for index, (name, stamp) in enumerate([("/t", 10), ("/v", 12), ("/v", 45), ("/t", 43), ("/t", 0)]):
+        stamps = [("/t", 10), ("/v", 12), ("/v", 45), ("/t", 43), ("/t", 76), ("/v", 78), ("/t", 0)]
+        for index, (name, stamp) in enumerate(stamps):
             message = IMAGE(
                 header=HEADER(STAMP(1 if stamp else 0, stamp * 1_000_000), "camera"),
                 height=2,
@@ -42,7 +43,9 @@ def test_images_in_order_of_arrival_with_their_stamps(bag):
         ("visible", 1_012_000_000),
         ("visible", 1_045_000_000),
         ("infrared", 1_043_000_000),
-        ("infrared", 2_000_000_004),  # no stamp: time of recording
+        ("infrared", 1_076_000_000),
+        ("visible", 1_078_000_000),
+        ("infrared", 2_000_000_006),  # no stamp: time of recording
     ]
     for index, image in enumerate(images):
         np.testing.assert_array_equal(decode_image(image.message), np.full((2, 3), index))
@@ -50,9 +53,9 @@ def test_images_in_order_of_arrival_with_their_stamps(bag):
 
 def test_a_file_of_the_bag_stands_for_the_bag(bag):
     (file,) = (path for path in bag.iterdir() if path.suffix in (".mcap", ".db3"))
-    assert len(list(read_bag_images(file, "/t", "/v"))) == 5
+    assert len(list(read_bag_images(file, "/t", "/v"))) == 7
     (bag / "metadata.yaml").unlink()  # a file that came alone
-    assert len(list(read_bag_images(file, "/t", "/v"))) == 5
+    assert len(list(read_bag_images(file, "/t", "/v"))) == 7
 
 
 def test_what_is_no_bag_says_so(bag, tmp_path):
