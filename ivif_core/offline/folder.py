@@ -54,7 +54,8 @@ def fuse_file(
         InputError: an image is broken, or `output` is there already and `overwrite` is False, or is an input.
     """
     check_file(output, (infrared, visible), overwrite=overwrite)
-    fused = fuser.fuse(*_read(infrared, visible, maximum_megapixels), grey=grey)
+    images = read_infrared(infrared, maximum_megapixels), read_visible(visible, maximum_megapixels)
+    fused = fuser.fuse(*images, grey=grey)
     write_image(output, fused, overwrite=overwrite)
 
 

@@ -123,6 +123,8 @@ def preload(commands: Sequence[Sequence[str]], folder: Path, code: int = 0) -> N
     Args:
         code: with which it should end.
     """
+    # Its threads would be lost in a fork, with their locks taken; the product itself has to see to it in a fresh process.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     for arguments in commands:
         ended = Running(["\0modules", *arguments], folder, memory=8 * MEMORY).wait()  # libraries are mapped here
         if ended.code != code:
@@ -130,6 +132,7 @@ def preload(commands: Sequence[Sequence[str]], folder: Path, code: int = 0) -> N
         for name in (folder.parent / f"{folder.name}.tmp" / "modules").read_text().split():
             with suppress(Exception):  # what only a running command has, as __main__
                 importlib.import_module(name)
+    del os.environ["ORT_DISABLE_TELEMETRY"]
 
 
 def _child(
