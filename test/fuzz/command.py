@@ -123,7 +123,7 @@ def preload(commands: Sequence[Sequence[str]], folder: Path, code: int = 0) -> N
     Args:
         code: with which it should end.
     """
-    # Its threads would be lost in a fork, with their locks taken; the product itself has to see to it in a fresh process.
+    # Its threads would be lost in a fork, with their locks taken. The product itself sees to it in a fresh process.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     for arguments in commands:
         ended = Running(["\0modules", *arguments], folder, memory=8 * MEMORY).wait()  # libraries are mapped here

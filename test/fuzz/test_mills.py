@@ -17,8 +17,18 @@ from test.fuzz.campaign import Counts, kept, replay, run_mill
 from test.fuzz.damage import SORTS_BY_NAME, damage
 from test.fuzz.mill import Case, Mill, Verdict
 
-CASES = {"messages": 5, "bags": 8, "images": 16, "texts": 12, "recipes": 6, "models": 10, "kills": 3, "full_disks": 8}
-NEEDS = {"messages": "rclpy", "models": "onnx", "recipes": "torch"}
+CASES = {
+    "messages": 5,
+    "live_parameters": 2,
+    "bags": 8,
+    "images": 16,
+    "texts": 12,
+    "recipes": 6,
+    "models": 10,
+    "kills": 3,
+    "full_disks": 8,
+}
+NEEDS = {"messages": "rclpy", "live_parameters": "rclpy", "models": "onnx", "recipes": "torch"}
 
 
 @pytest.mark.parametrize("name", MILLS)
