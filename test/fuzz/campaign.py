@@ -17,6 +17,8 @@ from test.fuzz.mill import Case, Mill, Verdict
 
 FACTS = "case.json"
 """Beside the files of a faulty input: its mill, kind, options, and what was wrong."""
+MINUTE = 60.0
+"""Seconds between two lines that tell how far a long run is."""
 KEPT = 5
 """How many inputs of one sort of fault are kept; all are counted."""
 
@@ -72,7 +74,7 @@ def run_mill(
         shared, folder = Path(scratch, "shared"), Path(scratch, "case")
         shared.mkdir()
         mill.open(shared)
-        until = time.monotonic() + seconds
+        until, told = time.monotonic() + seconds, time.monotonic()
         try:
             while time.monotonic() < until and (most is None or number < most):
                 case = mill.make(random.Random(f"{mill.name} {seed} {number}"))
@@ -86,6 +88,9 @@ def run_mill(
                         file = keep(mill, case, verdict, faulty / f"{mill.name}-{seed}-{number}")
                         tell(f"FAULT {description}: {file}")
                 number += 1
+                if time.monotonic() > told + MINUTE:
+                    told = time.monotonic()
+                    tell(counts.lines(mill.name)[0])
         finally:
             mill.close()
 
