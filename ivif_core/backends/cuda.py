@@ -60,6 +60,25 @@ def device_count() -> int:
     return int(count)
 
 
+def compute_capability(device: int = 0) -> str:
+    """Of a GPU, as '8.7'; sets nothing up on it.
+
+    Raises:
+        BackendUnavailable, CudaError: as `device_count`, or the call failed.
+    """
+    count = device_count()
+    if not 0 <= device < count:
+        raise BackendUnavailable(f"GPU {device} does not exist: there are {count}, numbered from 0")
+    cudart = runtime_module()
+    numbers = []
+    for name in ("cudaDevAttrComputeCapabilityMajor", "cudaDevAttrComputeCapabilityMinor"):
+        error, number = cudart.cudaDeviceGetAttribute(getattr(cudart.cudaDeviceAttr, name), device)
+        if int(error) != 0:
+            raise CudaError(f"cudaDeviceGetAttribute: {_text(cudart, error)}")
+        numbers.append(str(number))
+    return ".".join(numbers)
+
+
 class Cuda:
     """One GPU. Addresses are integers; streams and graphs are cuda-python's handles (`int()` gives their address)."""
 
@@ -88,10 +107,14 @@ class Cuda:
     @property
     def compute_capability(self) -> str:
         """As '8.7'."""
-        attributes = self._cudart.cudaDeviceAttr
-        major = self._call("cudaDeviceGetAttribute", attributes.cudaDevAttrComputeCapabilityMajor, self.device)
-        minor = self._call("cudaDeviceGetAttribute", attributes.cudaDevAttrComputeCapabilityMinor, self.device)
-        return f"{major}.{minor}"
+        return compute_capability(self.device)
+
+    def free_memory(self) -> int:
+        """Bytes of GPU memory that nobody uses."""
+        error, free, _ = self._cudart.cudaMemGetInfo()
+        if int(error) != 0:
+            raise CudaError(f"cudaMemGetInfo: {_text(self._cudart, error)}")
+        return int(free)
 
     def allocate(self, nbytes: int) -> int:
         """Address of new GPU memory."""

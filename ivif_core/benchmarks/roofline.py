@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ivif_core.errors import BackendUnavailable, ModelError
+from ivif_core.backends import torch_copy
+from ivif_core.errors import ModelError
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -173,7 +174,7 @@ def copier(device: str) -> Callable[[], float]:
     Raises:
         BackendUnavailable: 'cuda' without torch or a GPU.
     """
-    return _cuda_copier(COPY_BYTES) if device == "cuda" else _cpu_copier(COPY_BYTES)
+    return torch_copy.copier(COPY_BYTES, _COPIES) if device == "cuda" else _cpu_copier(COPY_BYTES)
 
 
 def _cpu_copier(length: int) -> Callable[[], float]:
@@ -188,30 +189,6 @@ def _cpu_copier(length: int) -> Callable[[], float]:
                 started = time.perf_counter()
                 list(pool.map(lambda part: np.copyto(*part), parts))
                 samples.append(time.perf_counter() - started)
-        return 2 * length / float(np.median(samples))
-
-    return measure
-
-
-def _cuda_copier(length: int) -> Callable[[], float]:
-    try:
-        import torch
-    except ImportError as error:
-        raise BackendUnavailable("the GPU's bandwidth is measured with torch: pip install torch") from error
-    if not torch.cuda.is_available():
-        raise BackendUnavailable("the GPU's bandwidth is measured with torch, which finds no CUDA GPU")
-    source = torch.ones(length, dtype=torch.uint8, device="cuda")
-    target = torch.zeros_like(source)
-
-    def measure() -> float:
-        samples = []
-        for _ in range(_COPIES):
-            before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            before.record()
-            target.copy_(source)
-            after.record()
-            after.synchronize()
-            samples.append(before.elapsed_time(after) / 1e3)
         return 2 * length / float(np.median(samples))
 
     return measure

@@ -25,7 +25,7 @@ MAXIMUM_MODEL = 512 << 20
 _METADATA_FIELD = 14  # ModelProto.metadata_props, onnx.proto
 _GRAPH_FIELD = 7  # ModelProto.graph
 _NODE_FIELD, _OPERATOR_FIELD = 1, 4  # GraphProto.node, NodeProto.op_type
-_CONTROL_FLOW: set[bytes | int | None] = {b"Loop", b"Scan", b"If"}
+_CONTROL_FLOW = {"Loop", "Scan", "If"}
 """No network of ours has them, and with them a file can run for ever."""
 
 
@@ -68,7 +68,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     path = Path(path)
     metadata: dict[str, str] = {}
     has_graph = False
-    operators: set[bytes | int | None] = set()
+    endless: set[str] = set()
     try:
         for field, value in _fields(read_bytes(path, MAXIMUM_MODEL)):
             if field == _METADATA_FIELD and isinstance(value, bytes):
@@ -76,16 +76,13 @@ def read_metadata(path: str | Path) -> dict[str, str]:
                 metadata[entry.get(1, b"").decode()] = entry.get(2, b"").decode()
             if field == _GRAPH_FIELD and isinstance(value, bytes):
                 has_graph = True
-                operators |= {
-                    dict(_fields(node)).get(_OPERATOR_FIELD) for n, node in _fields(value) if n == _NODE_FIELD
-                }
+                endless |= _CONTROL_FLOW & _operators(value)
     except ConfigError as error:
         raise ModelError(f"model: {error}") from error
     except (ValueError, IndexError, AttributeError, TypeError) as error:
         raise ModelError(f"model: {path} is not an ONNX file, or is cut short ({error})") from error
-    if endless := operators & _CONTROL_FLOW:
-        names = ", ".join(sorted(name.decode() for name in endless if isinstance(name, bytes)))
-        raise ModelError(f"model: {path} has {names}: networks with control flow are not run")
+    if endless:
+        raise ModelError(f"model: {path} has {', '.join(sorted(endless))}: networks with control flow are not run")
     if not has_graph:
         raise ModelError(f"model: {path} is not an ONNX file: it holds no graph")
     return metadata
@@ -105,6 +102,13 @@ def check_model_target(path: Path, inputs: Iterable[str | Path | None] = ()) -> 
             ours = False
         if not ours:
             raise OutputError(f"{printable(path)} is there and no model of ivif; remove it, or choose another folder")
+
+
+def _operators(graph: bytes) -> set[str]:
+    """Operators of a GraphProto."""
+    nodes = (value for field, value in _fields(graph) if field == _NODE_FIELD and isinstance(value, bytes))
+    kinds = (dict(_fields(node)).get(_OPERATOR_FIELD) for node in nodes)
+    return {kind.decode() for kind in kinds if isinstance(kind, bytes)}
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:

@@ -13,7 +13,7 @@ LAYOUTS = {"new": ("cuda", "cuda.bindings", "cuda.bindings.runtime"), "old": ("c
 
 
 def install(release: str, layout: str, modules: dict[str, Any] | None = None, **behaviour: Any) -> tuple[Any, Any]:
-    """Make `import tensorrt` and cuda-python's runtime module give stand-ins; returns both.
+    """Make `import tensorrt`, or `tensorrt_rtx`, and cuda-python's runtime module give stand-ins; returns both.
 
     Args:
         release: as in `tensorrt_module.RELEASES`.
@@ -24,7 +24,8 @@ def install(release: str, layout: str, modules: dict[str, Any] | None = None, **
     modules = sys.modules if modules is None else modules
     cuda = CudaRuntime()
     tensorrt = make_tensorrt(release, cuda, **behaviour)
-    modules["tensorrt"] = tensorrt
+    modules["tensorrt"] = modules["tensorrt_rtx"] = None  # `auto` must not find a real one
+    modules[tensorrt.__name__] = tensorrt
     *packages, runtime = LAYOUTS[layout]
     for name in packages:
         modules[name] = ModuleType(name)

@@ -26,6 +26,7 @@ def builder_classes(
     """Builder and OnnxParser; what they give out is not named in the module. Arguments as in `make_tensorrt`."""
     Strict, ILogger = release.Strict, release.ILogger
     builder_flag, network_flag = release.BuilderFlag, release.NetworkDefinitionCreationFlag
+    is_rtx = release.name.startswith("rtx")
     hardware, pools, devices = release.HardwareCompatibilityLevel, release.MemoryPoolType, release.DeviceType
 
     class IHostMemory(Strict):
@@ -52,7 +53,7 @@ def builder_classes(
             explicit = "EXPLICIT_BATCH" not in network_flag.__members__ or network_flag.EXPLICIT_BATCH in known
             assert explicit or release.name != "8.6", "8.6 parses ONNX only into networks of explicit batch"
             strong = network_flag.__members__.get("STRONGLY_TYPED")
-            self._strong = release.name.startswith("11") or strong in known
+            self._strong = release.name.startswith(("11", "rtx")) or strong in known
             self._onnx: bytes | None = None
             self._inputs: list[ITensor] = []
 
@@ -70,6 +71,9 @@ def builder_classes(
 
         def desc(self) -> str:
             return self._text
+
+        def node_operator(self) -> str:
+            return ""
 
     class OnnxParser(Strict):
         def __init__(self, network: INetworkDefinition, logger: ILogger) -> None:
@@ -148,6 +152,12 @@ def builder_classes(
             self._timing = cache
             return True
 
+        num_compute_capabilities = 0
+
+        def set_compute_capability(self, compute_capability: Any, index: int) -> bool:
+            assert compute_capability in release.ComputeCapability and 0 <= index < self.num_compute_capabilities
+            return True
+
         def get_timing_cache(self) -> ITimingCache:
             return self._timing
 
@@ -194,7 +204,7 @@ def builder_classes(
             header = {
                 "release": release.name,
                 "portable": builder_flag.VERSION_COMPATIBLE in config._flags,
-                "gpu": None if config.hardware_compatibility_level else cuda.device_name,
+                "gpu": None if config.hardware_compatibility_level or is_rtx else cuda.device_name,
                 "shapes": shapes,
                 "sha256": hashlib.sha256(network._onnx).hexdigest(),
                 "flags": sorted(f.name for f in config._flags),

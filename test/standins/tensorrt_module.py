@@ -17,6 +17,7 @@ from test.standins.tensorrt_release import Release, names_of
 from test.standins.tensorrt_run import runtime_class
 
 RELEASES = {"8.6": "8.6.1", "10.3": "10.3.0", "10.16": "10.16.1.11", "11.4": "11.4.0.106"}
+RTX = {"rtx-1.7": "1.7.1.116"}
 
 
 def make_tensorrt(
@@ -47,7 +48,7 @@ def make_tensorrt(
                 counts[type(thing).__name__] = counts.get(type(thing).__name__, 0) + 1
             return counts
 
-    module = Module("tensorrt")
+    module = Module("tensorrt_rtx" if release in RTX else "tensorrt")
     made = (
         *builder_classes(
             names, cuda, on_build=on_build, build_steps=build_steps, step_seconds=step_seconds, dla_cores=dla_cores
@@ -57,6 +58,6 @@ def make_tensorrt(
     classes = {kind.__name__: kind for kind in made}
     for name in names_of(release, "top_level"):
         setattr(module, name, classes[name] if name in classes else getattr(names, name))
-    module.__version__ = RELEASES[release]
-    module.__spec__ = ModuleSpec("tensorrt", None)  # importlib.util.find_spec asks for it
+    module.__version__ = (RELEASES | RTX)[release]
+    module.__spec__ = ModuleSpec(module.__name__, None)  # importlib.util.find_spec asks for it
     return module

@@ -11,6 +11,15 @@ from typing import Any
 NAMES: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("tensorrt_names.json").read_text())
 """class ('top_level' for the module) -> name -> releases that have it; made from the real bindings of each release."""
 
+VALUES = {
+    "DataType": {"FLOAT": 0, "HALF": 1, "UINT8": 5},
+    "TensorIOMode": {"INPUT": 1, "OUTPUT": 2},
+    "HardwareCompatibilityLevel": {"NONE": 0, "AMPERE_PLUS": 1, "SAME_COMPUTE_CAPABILITY": 2},
+    "DeviceType": {"GPU": 0, "DLA": 1},
+    "MemoryPoolType": {"WORKSPACE": 0},
+}
+"""Numbers as the real enumerations have them, compared with those of TensorRT for RTX; others are only distinct."""
+
 MAGIC = b"standin-plan"
 """Begins every plan that a stand-in built; a line of JSON and the ONNX follow."""
 
@@ -62,13 +71,16 @@ class Release:
             "HardwareCompatibilityLevel",
             "MemoryPoolType",
             "DeviceType",
+            "ComputeCapability",
+            "CudaGraphStrategy",
         ):
             setattr(self, kind, self._enumeration(kind))
         self.ILogger, self.IProgressMonitor = ILogger, IProgressMonitor
 
     def _enumeration(self, kind: str) -> Any:
         known = names_of(self.name, kind)
-        return enum.IntEnum(kind, {name: index for index, name in enumerate(NAMES[kind]) if name in known})
+        values = VALUES.get(kind) or {name: index for index, name in enumerate(NAMES[kind])}
+        return enum.IntEnum(kind, {name: value for name, value in values.items() if name in known})
 
 
 class ILogger:

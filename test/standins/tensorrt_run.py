@@ -23,9 +23,9 @@ def runtime_class(release: Release, cuda: CudaRuntime, *, refuse_capture: bool) 
     arrays = {data_type.FLOAT: np.float32, data_type.UINT8: np.uint8, data_type.HALF: np.float16}
 
     class IExecutionContext(Strict):
-        def __init__(self, engine: ICudaEngine) -> None:
+        def __init__(self, engine: ICudaEngine, config: IRuntimeConfig | None) -> None:
             super().__init__()
-            self._engine = engine
+            self._engine, self._config = engine, config
             self._shapes: dict[str, tuple[int, ...]] = {}
             self._outputs: dict[str, tuple[int, ...]] = {}
             self._addresses: dict[str, int] = {}
@@ -71,6 +71,10 @@ def runtime_class(release: Release, cuda: CudaRuntime, *, refuse_capture: bool) 
                     engine._logger.log(ILogger.Severity.ERROR, "operation not permitted when stream is capturing")
                     return False
                 assert self._ran, "capture before a first run"
+            if self._config is not None:
+                assert stream not in cuda.capturing, "it captures by itself"
+                compiled = self._config._cache._compiled
+                compiled |= {"×".join(map(str, shape)) for shape in self._shapes.values()}
             shapes, addresses = {**self._shapes, **self._outputs}, dict(self._addresses)
             cuda.enqueue(stream, functools.partial(_execute, weakref.ref(self), engine, shapes, addresses))
             self._ran = True
@@ -133,8 +137,42 @@ def runtime_class(release: Release, cuda: CudaRuntime, *, refuse_capture: bool) 
             assert profile_index == 0
             return [tuple(shape) for shape in self._profile(name)]
 
-        def create_execution_context(self) -> IExecutionContext:
-            return IExecutionContext(self)
+        def create_execution_context(self, runtime_config: IRuntimeConfig | None = None) -> IExecutionContext:
+            assert runtime_config is None or isinstance(runtime_config, IRuntimeConfig)
+            return IExecutionContext(self, runtime_config)
+
+        def create_runtime_config(self) -> IRuntimeConfig:
+            return IRuntimeConfig()
+
+    class IRuntimeCache(Strict):
+        def __init__(self) -> None:
+            super().__init__()
+            self._compiled: set[str] = set()
+
+        def deserialize(self, blob: bytes) -> bool:
+            device, _, shapes = blob.decode().partition("\n")
+            if device != cuda.device_name:
+                return False
+            self._compiled |= set(shapes.split())
+            return True
+
+        def serialize(self) -> bytes:
+            return "\n".join([cuda.device_name, *sorted(self._compiled)]).encode()
+
+    class IRuntimeConfig(Strict):
+        cuda_graph_strategy = None
+        _cache: IRuntimeCache | None = None
+
+        def create_runtime_cache(self) -> IRuntimeCache:
+            return IRuntimeCache()
+
+        def set_runtime_cache(self, cache: IRuntimeCache) -> bool:
+            assert isinstance(cache, IRuntimeCache)
+            self._cache = cache
+            return True
+
+        def get_runtime_cache(self) -> IRuntimeCache | None:
+            return self._cache
 
     class Runtime(Strict):
         engine_host_code_allowed = False

@@ -1,7 +1,8 @@
 """ONNX -> TensorRT engine: what is asked for, its cache key, and the build.
 
-One path serves TensorRT 8.6 to 11: what a release has is asked of the module itself (`hasattr`), never concluded from
-its version number. Precision comes from the types in the ONNX file wherever TensorRT can build strongly typed.
+One path serves TensorRT 8.6 to 11 and TensorRT for RTX (`library`): what a release has is asked of the module itself
+(`hasattr`), never concluded from its version number. Precision comes from the types in the ONNX file wherever TensorRT
+can build strongly typed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from ivif_core.backends.tensorrt.engine_cache import BuildCancelled
 from ivif_core.backends.tensorrt.engine_options import EngineOptions
+from ivif_core.backends.tensorrt.library import Gpu, Library
 from ivif_core.errors import BackendUnavailable, ModelError
 
 _LOG = logging.getLogger(__name__)
@@ -29,30 +31,34 @@ def built_precision(trt: Any, types: str, precision: str) -> str:
     return precision if precision == "fp32" or hasattr(trt.BuilderFlag, "FP16") else types
 
 
-def describe(trt: Any, gpu: tuple[str, str], onnx: bytes, types: str, options: EngineOptions) -> dict[str, Any]:
+def describe(
+    library: Library, trt: Any, gpu: Gpu | None, onnx: bytes, types: str, options: EngineOptions
+) -> dict[str, Any]:
     """Everything that the engine depends on, as JSON; its hash is the cache key.
 
     Args:
-        trt: the module `tensorrt`.
-        gpu: name and compute capability.
+        trt: the library's module.
+        gpu: the one that is there.
         types: precision of the ONNX file's own types.
     """
     version = str(trt.__version__)
-    serves = {"exact": " ".join(gpu), "compute_capability": gpu[1], "ampere_plus": "8.0+"}[options.hardware]
     built = asdict(options)
-    for name in ("cache", "cache_limit_bytes", "device"):
+    for name in ("cache", "cache_limit_bytes", "device", "library", "compute_capabilities"):
         del built[name]
     return {
         "model": hashlib.sha256(onnx).hexdigest(),
         "types": types,
+        **({} if library.name == "tensorrt" else {"library": library.name}),
         "tensorrt": f"{version.split('.')[0]}.x" if options.version_compatible else version,
-        "gpu": serves,
+        "gpu": library.serves(gpu, options),
         **built,
     }
 
 
 def build_engine(
+    library: Library,
     trt: Any,
+    gpu: Gpu | None,
     onnx: bytes,
     types: str,
     options: EngineOptions,
@@ -65,6 +71,7 @@ def build_engine(
     """Build an engine; seconds on a desktop, minutes on a small Jetson.
 
     Args:
+        library, trt, gpu: see `describe`.
         onnx, types: the model and the precision of its own types, see `models.variants.typed_model`.
         logger: from `make_logger`; its last errors become part of this function's.
         timings: kernel timings of an earlier build.
@@ -90,23 +97,32 @@ def build_engine(
     network = builder.create_network(creation)
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(onnx):
-        errors = "; ".join(parser.get_error(i).desc() for i in range(parser.num_errors))
-        raise ModelError(f"TensorRT {trt.__version__} cannot parse the model: {errors}")
+        errors = "; ".join(_complaint(parser.get_error(i)) for i in range(parser.num_errors))
+        raise ModelError(f"{library.name} {trt.__version__} cannot parse the model: {errors}")
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE_BYTES)
     _set_precision(trt, config, types, options, strongly_typed)
-    _set_target(trt, builder, config, options)
+    library.set_target(trt, config, gpu, options)
+    _set_device(trt, builder, config, options)
     _set_profile(builder, network, config, options)
-    timing_cache = config.create_timing_cache(timings)
-    config.set_timing_cache(timing_cache, False)
+    if library.keeps_timings:
+        timing_cache = config.create_timing_cache(timings)
+        config.set_timing_cache(timing_cache, False)
     if hasattr(trt, "IProgressMonitor") and (progress or cancelled):
         config.progress_monitor = _make_monitor(trt, progress, cancelled)
     engine = builder.build_serialized_network(network, config)
     if cancelled is not None and cancelled.is_set():
         raise BuildCancelled("the engine's build was given up")
     if engine is None:
-        raise ModelError(f"TensorRT {trt.__version__} cannot build the engine: {logger.last_errors()}")
-    return bytes(engine), bytes(config.get_timing_cache().serialize())
+        raise ModelError(f"{library.name} {trt.__version__} cannot build the engine: {logger.last_errors()}")
+    measured = bytes(config.get_timing_cache().serialize()) if library.keeps_timings else b""
+    return bytes(engine), measured
+
+
+def _complaint(error: Any) -> str:
+    """What the parser says of a node, with the operator's name where the release tells it."""
+    operator = error.node_operator() if hasattr(error, "node_operator") else ""
+    return f"{operator}: {error.desc()}" if operator else str(error.desc())
 
 
 def _set_precision(trt: Any, config: Any, types: str, options: EngineOptions, strongly_typed: bool) -> None:
@@ -131,17 +147,7 @@ def _set_precision(trt: Any, config: Any, types: str, options: EngineOptions, st
         )
 
 
-def _set_target(trt: Any, builder: Any, config: Any, options: EngineOptions) -> None:
-    levels = trt.HardwareCompatibilityLevel
-    if options.hardware == "ampere_plus":
-        config.hardware_compatibility_level = levels.AMPERE_PLUS
-    elif options.hardware == "compute_capability":
-        if not hasattr(levels, "SAME_COMPUTE_CAPABILITY"):
-            raise BackendUnavailable(
-                f"TensorRT {trt.__version__} cannot build for all GPUs of a compute capability (10.13 and later can); "
-                f"choose exact or ampere_plus"
-            )
-        config.hardware_compatibility_level = levels.SAME_COMPUTE_CAPABILITY
+def _set_device(trt: Any, builder: Any, config: Any, options: EngineOptions) -> None:
     if options.version_compatible:
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
     if options.dla_core is not None:

@@ -171,33 +171,49 @@ class EngineCache:
 
     def timing(self, name: str) -> bytes:
         """Kernel timings of earlier builds, which make the next one faster; empty where there are none."""
-        with contextlib.suppress(OSError):
-            return (self.folder / f"{name}.timing").read_bytes()
-        return b""
+        return self._beside(f"{name}.timing")
 
     def store_timing(self, name: str, timings: bytes) -> None:
         """Keep kernel timings; losing them only costs time, so a folder that cannot take them is no error."""
+        self._store_beside(f"{name}.timing", timings)
+
+    def compiled(self, key: str) -> bytes:
+        """What a just-in-time compiler made of that engine in earlier processes; empty where there is nothing."""
+        return self._beside(f"{key}.compiled")
+
+    def store_compiled(self, key: str, code: bytes) -> None:
+        """Keep that; as `store_timing`."""
+        self._store_beside(f"{key}.compiled", code)
+
+    def _beside(self, name: str) -> bytes:
+        with contextlib.suppress(OSError), (self.folder / name).open("rb") as file:
+            if not _why_untrusted(os.fstat(file.fileno())) and not _why_untrusted(self.folder.stat()):
+                return file.read()
+        return b""
+
+    def _store_beside(self, name: str, data: bytes) -> None:
         with contextlib.suppress(OSError, OutputError):
-            self._write(self.folder / f"{name}.timing", timings)
+            self._write(self.folder / name, data)
 
     def entries(self) -> list[Entry]:
         """Engines in the folder, the one used last first; files with a broken header are listed with an empty `of`."""
         found = []
         for path in self.folder.glob("*.engine"):
             with contextlib.suppress(FileNotFoundError):  # another process may clear at the same time
-                size, used = (found := path.stat()).st_size, found.st_mtime
+                file_stat = path.stat()
                 with path.open("rb") as file:
                     header = _header(file.read(1 << 16))
-                found.append(Entry(path.stem, size, used, header[1].get("of", {}) if header else {}))
+                of = header[1].get("of", {}) if header else {}
+                found.append(Entry(path.stem, file_stat.st_size, file_stat.st_mtime, of))
         return sorted(found, key=lambda entry: entry.used, reverse=True)
 
     def clear(self) -> int:
-        """Remove every engine, timing and leftover; returns the number of engines.
+        """Remove every engine, what is kept beside it, and leftovers; returns the number of engines.
 
         Lock files stay: removing one that a process is about to lock would let two build at once.
         """
         engines = 0
-        for pattern in ("*.engine", "*.timing", "*.part"):
+        for pattern in ("*.engine", "*.timing", "*.compiled", "*.part"):
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
                 engines += path.suffix == ".engine"
@@ -260,6 +276,7 @@ class EngineCache:
                 total -= entry.size
                 with contextlib.suppress(OSError):
                     self.path(entry.key).unlink()
+                    self.path(entry.key).with_suffix(".compiled").unlink(missing_ok=True)
 
 
 def _why_untrusted(found: os.stat_result, what: str = "it") -> str | None:

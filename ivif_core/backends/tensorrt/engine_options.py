@@ -9,6 +9,7 @@ from ivif_core.backends.tensorrt.engine_cache import DEFAULT_LIMIT_BYTES
 from ivif_core.errors import ConfigError
 
 PRECISIONS = ("fp32", "fp16", "int8")
+LIBRARIES = ("auto", "tensorrt", "tensorrt-rtx")
 HARDWARE = ("exact", "compute_capability", "ampere_plus")
 
 
@@ -22,6 +23,8 @@ class EngineOptions:
         device: number of the GPU.
         dla_core: run on that DLA core of a Jetson, the GPU doing what it cannot; None: GPU only.
         hardware: GPUs that the engine serves: the one it is built on, its compute capability, Ampere and later.
+        library: tensorrt, tensorrt-rtx, or auto, see `library.choose`.
+        compute_capabilities: with TensorRT for RTX, as '8.6': the GPUs that the engine serves; none: 8.0 and later.
         version_compatible: the engine serves later TensorRT releases of the same major version too.
         cache: folder; None is `ivif/engines` in the XDG cache directory.
         cache_limit_bytes: size of the folder at which the engines used longest ago go.
@@ -37,6 +40,8 @@ class EngineOptions:
     device: int = 0
     dla_core: int | None = None
     hardware: str = "exact"
+    library: str = "auto"
+    compute_capabilities: tuple[str, ...] = ()
     version_compatible: bool = False
     cache: Path | None = None
     cache_limit_bytes: int = DEFAULT_LIMIT_BYTES
@@ -51,6 +56,7 @@ class EngineOptions:
         for name, value, choices in (
             ("precision", self.precision, PRECISIONS),
             ("hardware", self.hardware, HARDWARE),
+            ("library", self.library, LIBRARIES),
         ):
             if value not in choices:
                 raise ConfigError(f"engine {name}: {value!r} is not known; choose one of {', '.join(choices)}")
@@ -67,6 +73,8 @@ def build_arguments(model: Path, options: EngineOptions) -> list[str]:
         str(model),
         *(part for name, (height, width) in sizes for part in (name, f"{width}x{height}")),
         *("--precision", options.precision, "--device", str(options.device), "--hardware", options.hardware),
+        *([] if options.library == "auto" else ["--library", options.library]),
+        *(["--compute-capability", *options.compute_capabilities] if options.compute_capabilities else []),
         *([] if options.dla_core is None else ["--dla-core", str(options.dla_core)]),
         *(["--version-compatible"] if options.version_compatible else []),
         *([] if options.cache is None else ["--cache", str(options.cache)]),

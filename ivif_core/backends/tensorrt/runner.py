@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ivif_core.backends.cuda import Cuda, CudaError, device_count, host_array
+from ivif_core.backends.cuda import Cuda, CudaError, compute_capability, device_count, host_array
 from ivif_core.backends.runner import Feeds, Outputs, Port, Runner
 from ivif_core.backends.tensorrt.builder import (
     Progress,
@@ -23,6 +22,7 @@ from ivif_core.backends.tensorrt.builder import (
 )
 from ivif_core.backends.tensorrt.engine_cache import EngineCache, key_of
 from ivif_core.backends.tensorrt.engine_options import EngineOptions
+from ivif_core.backends.tensorrt.library import Gpu, Library, choose
 from ivif_core.errors import BackendUnavailable, InputError, ModelError
 from ivif_core.models.variants import typed_model
 
@@ -37,8 +37,8 @@ class TensorRtRunner(Runner):
 
     name: ClassVar[str] = "tensorrt"
     requirement: ClassVar[str] = (
-        "an NVIDIA GPU with TensorRT 8.6 or later (on Jetson from JetPack, else pip install 'ivif_ros[tensorrt]') "
-        "and cuda-python, see docs/jetson.md"
+        "an NVIDIA GPU with cuda-python and TensorRT: on Jetson 8.6 or later from JetPack, on a desktop "
+        "pip install 'ivif_ros[tensorrt-rtx]'; see docs/jetson.md"
     )
 
     def __init__(
@@ -61,49 +61,90 @@ class TensorRtRunner(Runner):
 
     @classmethod
     def why_unavailable(cls) -> str | None:
-        if importlib.util.find_spec("tensorrt") is None:
-            return "TensorRT's Python module is not installed"
         try:
-            device_count()
+            choose("auto")
+            choose("auto", compute_capability())
+        except (BackendUnavailable, CudaError) as error:
+            return str(error)
+        return None
+
+    def why_it_cannot_build(self) -> str | None:
+        """None where `build` can make the engine here, with or without a GPU, else why not."""
+        try:
+            self._library()
+            self.plan()
         except BackendUnavailable as error:
             return str(error)
         return None
 
+    def build(self) -> dict[str, Any]:
+        """Make sure that the engine is in the cache, without loading it; returns all that it depends on.
+
+        Raises:
+            ModelError, BackendUnavailable, BuildCancelled: as `builder.build_engine`.
+        """
+        self._set_up()
+        self._plan_bytes(lambda plan: True)
+        return self.plan()[1]
+
+    def _library(self) -> Library:
+        """The library to use with the GPU that is there; one that builds ahead needs none."""
+        gpu = self._gpu()
+        library = choose(self.engine.library, gpu[1] if gpu else None)
+        if gpu is None and not library.builds_ahead:
+            device_count()  # says why there is none
+        return library
+
+    def _gpu(self) -> Gpu | None:
+        try:
+            device_count()
+        except BackendUnavailable:
+            return None
+        cuda = Cuda(self.engine.device)
+        return cuda.name, cuda.compute_capability
+
     def plan(self) -> tuple[str, dict[str, Any]]:
         """Cache key of the engine that `open` would use, and all that it depends on; builds nothing."""
-        import tensorrt as trt
-
-        cuda = Cuda(self.engine.device)
+        library = self._library()
         model, types = typed_model(self.model, self.engine.precision)
-        of = describe(trt, (cuda.name, cuda.compute_capability), model.read_bytes(), types, self.engine)
+        of = describe(library, library.load(), self._gpu(), model.read_bytes(), types, self.engine)
         return key_of(of), {"file": model.name, **of}
 
     def needs_build(self) -> bool:
-        return EngineCache(self.engine.cache, self.engine.cache_limit_bytes).load(self.plan()[0]) is None
+        return self._cache().load(self.plan()[0]) is None
 
     def _open(self) -> tuple[dict[str, Port], dict[str, Port]]:
-        import tensorrt as trt
-
-        self._trt = trt
         self._cuda = Cuda(self.engine.device)
-        self._logger = make_logger(trt)
+        self._set_up()
+        if reason := self._lib.why_not_on(self._cuda.compute_capability):
+            raise BackendUnavailable(reason)
+        trt = self._trt
         runtime = trt.Runtime(self._logger)
         if self.engine.version_compatible:
             runtime.engine_host_code_allowed = True
         if self.engine.dla_core is not None:
             runtime.DLA_core = self.engine.dla_core
         engine = self._engine(runtime)
+        self._key = self.plan()[0]
+        self._compiled = self._cache().compiled(self._key)
+        self._config = self._lib.runtime_config(trt, engine, self._compiled)
         ports, self._limits = _read_engine(trt, engine)
         self._runtime = runtime
-        self._slots = [_Slot(self._cuda, trt, engine)]
+        self._slots = [self._slot(engine)]
         return ports
 
+    def _set_up(self) -> None:
+        self._lib = self._library()
+        self._trt = self._lib.load()
+        self._logger = make_logger(self._trt)
+
+    def _cache(self) -> EngineCache:
+        return EngineCache(self.engine.cache, self.engine.cache_limit_bytes)
+
+    def _slot(self, engine: Any) -> _Slot:
+        return _Slot(self._cuda, self._trt, engine, self._config, captures=not self._lib.captures_itself)
+
     def _engine(self, runtime: Any) -> Any:
-        cache = EngineCache(self.engine.cache, self.engine.cache_limit_bytes)
-        key, of = self.plan()
-        model, types = typed_model(self.model, self.engine.precision)
-        self._precision = built_precision(self._trt, types, self.engine.precision)
-        timings = f"{of['tensorrt']}-{of['gpu']}".replace(" ", "_").replace("/", "_")
         found: list[Any] = []
 
         def accept(plan: bytes) -> bool:
@@ -111,10 +152,25 @@ class TensorRtRunner(Runner):
             found[:] = [] if engine is None else [engine]
             return engine is not None
 
+        plan = self._plan_bytes(accept)
+        if not found and not accept(plan):
+            raise ModelError(f"TensorRT cannot load the engine that it built: {self._logger.last_errors()}")
+        return found[0]
+
+    def _plan_bytes(self, accept: Callable[[bytes], bool]) -> bytes:
+        """The engine, from the cache or built now."""
+        cache = self._cache()
+        key, of = self.plan()
+        model, types = typed_model(self.model, self.engine.precision)
+        self._precision = built_precision(self._trt, types, self.engine.precision)
+        timings = f"{of['tensorrt']}-{of['gpu']}".replace(" ", "_").replace("/", "_")
+
         def build() -> bytes:
             _LOG.warning("building a TensorRT engine from %s; this takes seconds to minutes", model.name)
             engine, measured = build_engine(
+                self._lib,
                 self._trt,
+                self._gpu(),
                 model.read_bytes(),
                 types,
                 self.engine,
@@ -123,13 +179,11 @@ class TensorRtRunner(Runner):
                 progress=self._progress,
                 cancelled=self._cancelled,
             )
-            cache.store_timing(timings, measured)
+            if measured:
+                cache.store_timing(timings, measured)
             return engine
 
-        plan = cache.get(key, build, of=of, accept=accept, cancelled=self._cancelled)
-        if not found and not accept(plan):
-            raise ModelError(f"TensorRT cannot load the engine that it built: {self._logger.last_errors()}")
-        return found[0]
+        return cache.get(key, build, of=of, accept=accept, cancelled=self._cancelled)
 
     def _run(self, feeds: Feeds) -> Outputs:
         self._cuda.use()
@@ -140,7 +194,7 @@ class TensorRtRunner(Runner):
     def run_many(self, feeds: Iterable[Feeds]) -> Iterator[Outputs]:
         self.open()
         if len(self._slots) == 1:
-            self._slots.append(_Slot(self._cuda, self._trt, self._slots[0].engine))
+            self._slots.append(self._slot(self._slots[0].engine))
         pending: list[tuple[_Slot, tuple[int, int]]] = []
         try:
             for index, feed in enumerate(feeds):
@@ -191,21 +245,25 @@ class TensorRtRunner(Runner):
         with contextlib.ExitStack() as stack:
             for slot in self._slots:
                 stack.callback(slot.close)
-        del self._slots, self._runtime
+            if self._config is not None:
+                compiled = self._lib.compiled(self._config)
+                if compiled != self._compiled:
+                    self._cache().store_compiled(self._key, compiled)
+        del self._slots, self._config, self._runtime
 
     def describe(self) -> str:
-        return f"tensorrt {self._trt.__version__} ({self._cuda.name}, {self._precision})"
+        return f"{self._lib.name} {self._trt.__version__} ({self._cuda.name}, {self._precision})"
 
 
 class _Slot:
     """One execution context with its stream, memory and CUDA graph, for one shape of images at a time."""
 
-    def __init__(self, cuda: Cuda, trt: Any, engine: Any) -> None:
+    def __init__(self, cuda: Cuda, trt: Any, engine: Any, config: Any, *, captures: bool) -> None:
         self.engine = engine
         self._cuda = cuda
         self._types = _types(trt, engine)
         self._outputs = [name for name in self._types if engine.get_tensor_mode(name) != trt.TensorIOMode.INPUT]
-        self._context = engine.create_execution_context()
+        self._context = engine.create_execution_context(*([] if config is None else [config]))
         if self._context is None:
             raise CudaError(
                 "TensorRT has no memory for an execution context: free GPU memory or lower the maximum size"
@@ -216,7 +274,7 @@ class _Slot:
         self._device: dict[str, tuple[int, int]] = {}
         self._host: dict[str, tuple[int, np.ndarray]] = {}
         self._graph: Any = None
-        self._may_capture = True
+        self._may_capture = captures
         self._warm = False
 
     def submit(self, feeds: Feeds) -> None:

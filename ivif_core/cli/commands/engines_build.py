@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from ivif_core.backends.tensorrt.engine_cache import EngineCache
-from ivif_core.backends.tensorrt.engine_options import HARDWARE, PRECISIONS, EngineOptions, build_arguments
+from ivif_core.backends.tensorrt.engine_options import HARDWARE, LIBRARIES, PRECISIONS, EngineOptions, build_arguments
 from ivif_core.backends.tensorrt.runner import TensorRtRunner
 from ivif_core.cli.numbers import size, whole
 from ivif_core.errors import BackendUnavailable, InputError
@@ -31,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=PRECISIONS, default=default.precision)
     parser.add_argument("--device", type=whole(0, MOST_DEVICES), default=default.device, metavar="N", help="GPU (0)")
     parser.add_argument("--dla-core", type=whole(0, MOST_DEVICES), metavar="N", help="run on this DLA core of a Jetson")
+    parser.add_argument("--library", choices=LIBRARIES, default="auto", help="tensorrt-rtx builds without a GPU too")
+    parser.add_argument("--compute-capability", nargs="+", metavar="N.N", help="with tensorrt-rtx: GPUs to serve")
     parser.add_argument("--hardware", choices=HARDWARE, default=default.hardware, help="GPUs that the engine serves")
     parser.add_argument("--version-compatible", action="store_true", help="serve later TensorRT of the same major too")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="default: ivif/engines in the XDG cache directory")
@@ -55,11 +57,13 @@ def run(args: argparse.Namespace) -> int:
         dla_core=args.dla_core,
         hardware=args.hardware,
         version_compatible=args.version_compatible,
+        library=args.library,
+        compute_capabilities=tuple(args.compute_capability or ()),
         cache=args.cache,
     )
     model = resolve_model(args.model)
     runner = TensorRtRunner(model, engine=options, progress=_Progress())
-    reason = TensorRtRunner.why_unavailable()
+    reason = runner.why_it_cannot_build()
     if args.dry_run:
         print(json.dumps(_plan(runner, reason), indent=1))
         return 0
@@ -72,11 +76,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if reason := cache.why_not_writable():
         raise InputError(f"{reason}; choose a folder that can be written with --cache or XDG_CACHE_HOME")
-    with runner:
-        described = runner.describe()
+    of = runner.build()
     if cache.load(key) is None:
         raise InputError(f"the engine was built, but {cache.folder} could not keep it: free space there")
-    print(f"built {cache.path(key)} for {described}")
+    print(f"built {cache.path(key)} with {of.get('library', 'tensorrt')} {of['tensorrt']} for {of['gpu']}")
     return 0
 
 

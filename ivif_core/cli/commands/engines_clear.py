@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ivif_core.backends.engine_cache import EngineCache
+from ivif_core.backends.tensorrt.engine_cache import EngineCache
 from ivif_core.errors import OutputError
 from ivif_core.files.writing import printable
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ivif_core.backends.tensorrt.engine_cache import EngineCache
 
-_SHOWN = ("file", "precision", "gpu", "tensorrt", "minimum", "maximum")
+_SHOWN = ("file", "precision", "gpu", "library", "tensorrt", "minimum", "maximum")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

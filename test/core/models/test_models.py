@@ -75,3 +75,17 @@ def test_the_form_for_cpus_is_taken_only_where_it_is_the_same_network(tmp_path):
     write("s_uint8.onnx", None)
     assert maps_form(eight_bit) == eight_bit
     assert maps_form(resolve_model()).name == "student_maps.onnx"
+
+
+def test_control_flow_is_refused_before_any_runtime_sees_it(tmp_path):
+    """It could run for ever."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["goes"])],
+        "body",
+        [helper.make_tensor_value_info("i", TensorProto.INT64, []), helper.make_tensor_value_info("go", 9, [])],
+        [helper.make_tensor_value_info("goes", 9, [])],
+    )
+    graph = helper.make_graph([helper.make_node("Loop", ["", "yes"], [], body=body)], "g", [], [])
+    (tmp_path / "m.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    with pytest.raises(ModelError, match=r"has Loop: networks with control flow"):
+        read_metadata(tmp_path / "m.onnx")
