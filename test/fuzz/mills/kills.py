@@ -57,7 +57,9 @@ class Kills(Mill):
         return Verdict(ended.code == 0, faults, ended.said)
 
     def _faults(self, case: Case, target: Target, folder: Path, ended: command.Ended, number: int) -> list[str]:
-        faults = []
+        faults: list[str] = []
+        if fresh_start(ended):
+            return faults
         if ended.code is None:
             faults.append(f"hung after {case.kind}")
         elif ended.lasting:
@@ -78,6 +80,11 @@ class Kills(Mill):
         if ended.code != 0:
             faults = [*faults, f"exit code {ended.code}: {ended.said[:300]}"]
         return faults + target.wrong(folder, finished=True)
+
+
+def fresh_start(ended: command.Ended) -> bool:
+    """SIGINT came while Python itself started, before any line of the program ran."""
+    return "init_import_site" in ended.errors
 
 
 def make_mill() -> Mill:
