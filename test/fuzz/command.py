@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import os
 import re
 import resource
@@ -13,11 +15,11 @@ import tempfile
 import time
 import traceback
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import ivif_core
+from ivif_core.cli.main import main
 from test.fuzz.mill import Case, Verdict
 
 TIMEOUT = 90.0
@@ -103,7 +105,7 @@ class Running:
             if code is None and (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
                 code = os.waitstatus_to_exitcode(ended[1])
                 until = min(until, time.monotonic() + ORPHANS)
-        with suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         if code is None:
             os.waitpid(self.pid, 0)
@@ -117,22 +119,31 @@ def run(arguments: Sequence[str], folder: Path, room: int | None = None) -> Ende
     return Running(arguments, folder, room).wait()
 
 
-def preload(commands: Sequence[Sequence[str]], folder: Path, code: int = 0) -> None:
-    """Run each command once in a child, and import here what it imported, so that later children need not.
-
-    Args:
-        code: with which it should end.
-    """
+def preload(commands: Sequence[Sequence[str]], folder: Path) -> None:
+    """Run each command once in a child, and import here what it imported, so that later children need not."""
     # Its threads would be lost in a fork, with their locks taken. The product itself sees to it in a fresh process.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     for arguments in commands:
         ended = Running(["\0modules", *arguments], folder, memory=8 * MEMORY).wait()  # libraries are mapped here
-        if ended.code != code:
+        if ended.code != 0:
             raise RuntimeError(f"a good input fails: {arguments}: {ended.said}")
         for name in (folder.parent / f"{folder.name}.tmp" / "modules").read_text().split():
-            with suppress(Exception):  # what only a running command has, as __main__
+            with contextlib.suppress(Exception):  # what only a running command has, as __main__
                 importlib.import_module(name)
     del os.environ["ORT_DISABLE_TELEMETRY"]
+
+
+def preload_here(arguments: Sequence[str], code: int) -> None:
+    """Run a command once in this process: for what starts no threads, but is too slow to import twice.
+
+    Args:
+        code: with which it should end.
+    """
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        ended = main(arguments)
+    if ended != code:
+        raise RuntimeError(f"expected exit code {code}: {arguments}: {said.getvalue()}")
 
 
 def _child(
@@ -169,8 +180,6 @@ def _child(
 
 
 def _main(arguments: list[str]) -> int:
-    from ivif_core.cli.main import main
-
     wants_modules = arguments[0] == "\0modules"
     try:
         code = main(arguments[1:] if wants_modules else arguments)

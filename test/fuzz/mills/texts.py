@@ -77,9 +77,11 @@ class Texts(Mill):
         for kind in self.kinds:
             inputs = self._inputs[kind]
             folder = scratch / kind
-            # A recipe names data that are not there: it is refused at the latest then.
             Case("", {**inputs, **{name_of(kind): self._originals[kind][0]}}).write(folder)
-            command.preload([arguments_of(kind)], folder, code=2 if kind == "recipe" else 0)
+            if kind == "recipe":  # it names data that are not there, and is refused
+                command.preload_here(["train", str(folder / name_of(kind)), *arguments_of(kind)[2:]], 2)
+            else:
+                command.preload([arguments_of(kind)], folder)
 
     def make(self, random: random.Random) -> Case:
         kind = random.choice(list(self._originals))
