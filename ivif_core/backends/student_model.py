@@ -16,7 +16,7 @@ from ivif_core.backends.runner import Feeds, Outputs, Port, Runner
 from ivif_core.backends.tensorrt.engine_options import EngineOptions
 from ivif_core.errors import InputError, IvifError, ModelError
 from ivif_core.models import maps_form, read_metadata
-from ivif_core.models.local_affine import MAPS, STATISTICS, Skeleton, statistics
+from ivif_core.models.local_affine import MAPS, STATISTICS, Skeleton, reduction_of, statistics
 
 MINIMUM_SIDE = 32
 _PROBE = (MINIMUM_SIDE, 48)
@@ -192,7 +192,9 @@ class StudentModel:
         self._check(infrared, visible, vividness)
         signature = self.signature
         if signature.maps:
-            feeds = {"statistics": np.concatenate([statistics(infrared), statistics(visible)])[None]}
+            reduction = self._reduction(visible)
+            seen = [statistics(image, reduction) for image in (infrared, visible)]
+            feeds = {"statistics": np.concatenate(seen)[None]}
         else:
             feeds = {
                 "infrared": infrared[None, None],
@@ -212,7 +214,7 @@ class StudentModel:
         output = outputs[signature.output]
         if signature.maps:
             if self._skeleton is None or self._skeleton.shape != visible.shape:
-                self._skeleton = Skeleton(visible.shape)
+                self._skeleton = Skeleton(visible.shape, self._reduction(visible))
             self._check_output(output, (1, *self._skeleton.maps_shape), np.float32)
             return self._skeleton.apply(infrared, visible, output[0])
         shape = (1, *visible.shape) if signature.colour else (1, 1, *visible.shape)
@@ -221,6 +223,10 @@ class StudentModel:
         if not signature.uint8:
             image = np.clip(np.rint(image * np.float32(255)), 0, 255).astype(np.uint8)
         return image if signature.colour else image[0]
+
+    def _reduction(self, visible: np.ndarray) -> int:
+        """By how much the model sees the frame smaller; models of the first release see it as it is."""
+        return reduction_of(visible.shape) if self.metadata.get("ivif.scene_scale") == "1" else 1
 
     def _check_output(self, output: np.ndarray, shape: tuple[int, ...], dtype: type[np.generic]) -> None:
         name = f"{self.file.name}: the output {self.signature.output}"

@@ -21,23 +21,39 @@ SAMPLES = ((0, 1), (1, 3), (2, 0), (3, 2))
 STATISTICS = ("mean", "activity")
 MAPS = ("offset", "infrared_gain", "visible_gain")
 
-_ROWS = 32
-"""Rows of cells at a time: what lies between two steps stays in the cache."""
+REDUCED_ABOVE = ((4, 2100), (2, 800))
+"""Reductions, and the longer side of a frame above which the student sees it reduced so."""
+
+_ROWS = 128
+"""Rows of pixels at a time: what lies between two steps stays in the cache."""
 
 
-def statistics(image: np.ndarray) -> np.ndarray:
-    """What the student sees of a source: the mean of each 4×4 cell, and how far its samples are from it.
+def reduction_of(shape: tuple[int, ...]) -> int:
+    """By how much the student sees a frame of H×W smaller: 1, 2 or 4, so that it thinks at the scene's scale.
+
+    A larger frame shows the same scene in more pixels; seen reduced, it costs and looks the same.
+    """
+    longer = max(shape[:2])
+    return next((by for by, side in REDUCED_ABOVE if longer > side), 1)
+
+
+def statistics(image: np.ndarray, reduction: int = 1) -> np.ndarray:
+    """What the student sees of a source: the mean of each cell, and how far samples are from it.
 
     Args:
         image: uint8 H×W. Blocks that the lower and right border cut are filled by replication.
+        reduction: r, a power of two; the image is first made so many times smaller, and cells have 4r×4r of its pixels.
 
     Returns:
-        float32 2×h×w in [0, 1] with h = 2⌈H/8⌉, w = 2⌈W/8⌉: mean, and mean absolute difference of the samples.
+        float32 2×h×w in [0, 1] with h = 2⌈H/8r⌉, w = 2⌈W/8r⌉: mean, and mean absolute difference of the samples.
     """
-    height, width = _cells(image.shape)
-    below, right = height * CELL - image.shape[0], width * CELL - image.shape[1]
+    height, width = _cells(image.shape, reduction)
+    cell = CELL * reduction
+    below, right = height * cell - image.shape[0], width * cell - image.shape[1]
     if below or right:
         image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    for _ in range(reduction.bit_length() - 1):
+        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
     result = np.empty((len(STATISTICS), height, width), np.float32)
     mean, activity = result
     cv2.resize(image.astype(np.float32), (width, height), dst=mean, interpolation=cv2.INTER_AREA)  # not rounded
@@ -57,16 +73,19 @@ class Skeleton:
         fused = offset + infrared_gain · infrared + visible_gain · visible
     """
 
-    def __init__(self, shape: tuple[int, int]) -> None:
+    def __init__(self, shape: tuple[int, int], reduction: int = 1) -> None:
         """
         Args:
             shape: H×W of the sources; `maps_shape` is that of the maps that belong to them.
+            reduction: as in `statistics`.
         """
-        self.shape = shape
-        rows, cells = _cells(shape)
+        self.shape, self.reduction = shape, reduction
+        self._cell = CELL * reduction
+        self._step = _ROWS // self._cell
+        rows, cells = _cells(shape, reduction)
         self.maps_shape = (len(MAPS), rows + 2, cells + 2)
-        self._enlarged = np.empty((len(MAPS), (_ROWS + 2) * CELL, (cells + 2) * CELL), np.float32)
-        self._scaled = np.empty((2, _ROWS * CELL, shape[1]), np.float32)
+        self._enlarged = np.empty((len(MAPS), (self._step + 2) * self._cell, (cells + 2) * self._cell), np.float32)
+        self._scaled = np.empty((2, self._step * self._cell, shape[1]), np.float32)
         self._fused = np.empty(shape, np.uint8)
 
     def apply(self, infrared: np.ndarray, visible: np.ndarray, maps: np.ndarray) -> np.ndarray:
@@ -80,20 +99,21 @@ class Skeleton:
             Fused luminance, uint8 H×W; valid until the next call.
         """
         offset = 255 * maps[:1]
-        cells = _cells(self.shape)[0]
-        for top in range(0, cells, _ROWS):
-            window = slice(top, min(top + _ROWS, cells) + 2)
-            self._apply_rows(infrared, visible, [*offset[:, window], *maps[1:, window]], top * CELL)
+        cells = _cells(self.shape, self.reduction)[0]
+        for top in range(0, cells, self._step):
+            window = slice(top, min(top + self._step, cells) + 2)
+            self._apply_rows(infrared, visible, [*offset[:, window], *maps[1:, window]], top * self._cell)
         return self._fused
 
     def _apply_rows(self, infrared: np.ndarray, visible: np.ndarray, maps: list[np.ndarray], top: int) -> None:
-        rows = slice(top, min(top + (len(maps[0]) - 2) * CELL, self.shape[0]))
+        cell = self._cell
+        rows = slice(top, min(top + (len(maps[0]) - 2) * cell, self.shape[0]))
         count, width = rows.stop - rows.start, self.shape[1]
         enlarged = []
         for one, buffer in zip(maps, self._enlarged, strict=True):
-            buffer = buffer[: len(one) * CELL]
+            buffer = buffer[: len(one) * cell]
             cv2.resize(one, buffer.shape[::-1], dst=buffer, interpolation=cv2.INTER_LINEAR)
-            enlarged.append(buffer[CELL : CELL + count, CELL : CELL + width])
+            enlarged.append(buffer[cell : cell + count, cell : cell + width])
         offset, *gains = enlarged
         first, second = self._scaled[:, :count]
         cv2.multiply(infrared[rows], gains[0], dst=first, dtype=cv2.CV_32F)
@@ -102,6 +122,6 @@ class Skeleton:
         cv2.add(first, offset, dst=self._fused[rows], dtype=cv2.CV_8U)
 
 
-def _cells(shape: tuple[int, ...]) -> tuple[int, int]:
+def _cells(shape: tuple[int, ...], reduction: int) -> tuple[int, int]:
     """Rows and columns of cells in whole blocks."""
-    return tuple(-(-side // BLOCK) * (BLOCK // CELL) for side in shape[:2])
+    return tuple(-(-side // (BLOCK * reduction)) * (BLOCK // CELL) for side in shape[:2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import cv2
 import numpy as np
@@ -15,17 +16,29 @@ _TURN = np.linspace(0, 2 * np.pi, 12, endpoint=False)
 _DISC = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
 
 
+class Label(IntEnum):
+    """What a pixel shows, by what is nearest to the camera there; lamps are the heads of the street lamps."""
+
+    STREET = 0
+    PERSON = 1
+    CAR = 2
+    LAMP = 3
+
+
 @dataclass
 class Canvas:
-    """radiance H×W×3 linear BGR, celsius H×W, depth H×W in metres; all float32."""
+    """radiance H×W×3 linear BGR, celsius H×W, depth H×W in metres; all float32. labels H×W uint8 of `Label`."""
 
     view: View
     radiance: np.ndarray
     celsius: np.ndarray
     depth: np.ndarray
+    labels: np.ndarray
 
     def copy(self) -> Canvas:
-        return Canvas(self.view, self.radiance.copy(), self.celsius.copy(), self.depth.copy())
+        return Canvas(
+            self.view, self.radiance.copy(), self.celsius.copy(), self.depth.copy(), labels=self.labels.copy()
+        )
 
 
 class Sprite:
@@ -71,14 +84,15 @@ class Sprite:
         self.alpha = cv2.resize(cover, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         self.layer = cv2.resize(self.layer, size, interpolation=cv2.INTER_AREA)
 
-    def blend(self, canvas: Canvas, depth: float) -> None:
-        """Put what was shrunk into the canvas at one depth, m."""
+    def blend(self, canvas: Canvas, depth: float, label: Label) -> None:
+        """Put what was shrunk into the canvas at one depth, m; it gets the label where it covers half of a pixel."""
         box = (slice(self.top, self.bottom), slice(self.left, self.right))
         shown = (canvas.depth[box] > depth).astype(np.float32)
         alpha, layer = self.alpha * shown, self.layer * shown[..., None]
         canvas.radiance[box] = canvas.radiance[box] * (1 - alpha)[..., None] + layer[..., :3]
         canvas.celsius[box] = canvas.celsius[box] * (1 - alpha) + layer[..., 3]
         canvas.depth[box][alpha > 0.5] = depth
+        canvas.labels[box][alpha > 0.5] = label
 
 
 def darken(canvas: Canvas, pixels: np.ndarray, share: float, softness: float) -> None:

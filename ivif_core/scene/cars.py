@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ivif_core.scene.canvas import Canvas, Sprite, darken
+from ivif_core.scene.canvas import Canvas, Label, Sprite, darken
 from ivif_core.scene.optics import View
 from ivif_core.scene.street import LAMP_POWER, LAMPS, SKY, SODIUM
 
@@ -83,7 +83,7 @@ class Car:
             self._draw_wheels(sprite, view)
             self._draw_lights(sprite, view)
         sprite.shrink()
-        sprite.blend(canvas, max(self.z, _NEAREST))
+        sprite.blend(canvas, max(self.z, _NEAREST), Label.CAR)
 
     def _place(self, points: np.ndarray) -> np.ndarray:
         """Lateral, height, distance from the nose -> world."""

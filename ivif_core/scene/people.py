@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ivif_core.scene.canvas import Canvas, Sprite, darken
+from ivif_core.scene.canvas import Canvas, Label, Sprite, darken
 from ivif_core.scene.street import LAMP_POWER, LAMPS, SKY, SODIUM
 
 Point = tuple[float, ...]
@@ -59,7 +59,7 @@ class Walker:
             self._from_the_front(sprite, at, scale)
         sprite.shrink()
         self._round(sprite, scale)
-        sprite.blend(canvas, self.z)
+        sprite.blend(canvas, self.z, Label.PERSON)
 
     def _from_the_side(self, sprite: Sprite, at: Place, scale: float) -> None:
         ahead = 1 if self.direction == "right" else -1

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ivif_core.errors import InputError
-from ivif_core.scene.canvas import Canvas
+from ivif_core.scene.canvas import Canvas, Label
 from ivif_core.scene.cars import HEADLIGHT, LENGTH, TAIL_LIGHT, Car
 from ivif_core.scene.optics import ThermalCamera, View, VisibleCamera, fractal_noise
 from ivif_core.scene.people import Walker
@@ -47,26 +47,32 @@ class Street:
 
     def render(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Frame `index` (any whole number): infrared uint8 H×W and visible uint8 H×W×3 BGR, on the same grid."""
-        phase = index % self.period / self.period
+        return self.render_labelled(index)[:2]
+
+    def render_labelled(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `render`, and what each pixel shows: labels uint8 H×W of `Label`. Steam hides nothing from them."""
+        phase = int(index) % self.period / self.period
         canvas = self._still.copy()
-        cars, people = self._cars(phase), self.people(index)
+        cars, people = self.cars(index), self.people(index)
         self._add_headlights(canvas, cars)
         actors = [(actor.z, actor.draw) for actor in (*cars, *people)]
         actors.append((_VENT[2], lambda canvas: self._draw_steam(canvas, phase, cars)))
         for _, draw in sorted(actors, key=lambda actor: -actor[0]):
             draw(canvas)
         random = np.random.default_rng([self._seed, index % self.period])
-        return self._thermal.develop(canvas.celsius, random), self._eye.develop(canvas.radiance, random)
+        infrared, visible = self._thermal.develop(canvas.celsius, random), self._eye.develop(canvas.radiance, random)
+        return infrared, visible, canvas.labels
 
-    def _cars(self, phase: float) -> list[Car]:
-        """Parked ones stand in the still picture already."""
+    def cars(self, index: int) -> list[Car]:
+        """Who drives in a frame; parked cars stand in the still picture already."""
+        phase = int(index) % self.period / self.period
         coming = Car(-1.3, _coming(phase), approaching=True, paint=(0.10, 0.09, 0.09))
         going = Car(1.3, -6 + 94 * ((phase + 0.62) % 1.0), approaching=False, paint=(0.05, 0.05, 0.22))
         return [coming, going]
 
     def people(self, index: int) -> list[Walker]:
         """Who is on the street in a frame; each walks in one loop to where the next one was, so it has no seam."""
-        phase = index % self.period / self.period
+        phase = int(index) % self.period / self.period
         glare = self._glare(phase)
         people = [
             Walker(-6.7 + 11.0 * (phase + k), 13.6, "right", stride=9 * (phase + k), backlight=glare) for k in (0, 1)
@@ -104,14 +110,15 @@ class Street:
         radiance += mirror[..., None] * image
         haze = (1 - np.exp(-np.minimum(surfaces.depth, 120) / 160))[..., None]
         radiance = radiance * (1 - haze) + haze * (SKY * 1.5 + 0.006 * SODIUM)
-        canvas = Canvas(fine, radiance.astype(np.float32), surfaces.celsius, surfaces.depth)
+        canvas = Canvas(fine, radiance.astype(np.float32), surfaces.celsius, surfaces.depth, _unlabelled(fine))
         for lamp in sorted(LAMPS, key=lambda lamp: -lamp[2]):
             self._draw_lamp(canvas, lamp, (mirror / (0.02 + mirror.max())).astype(np.float32))
 
         def shrink(image: np.ndarray) -> np.ndarray:
             return cv2.resize(image, self.size, interpolation=cv2.INTER_AREA).astype(np.float32)
 
-        still = Canvas(self.view, shrink(canvas.radiance), shrink(canvas.celsius), shrink(canvas.depth))
+        labels = cv2.resize(canvas.labels, self.size, interpolation=cv2.INTER_NEAREST)
+        still = Canvas(self.view, shrink(canvas.radiance), shrink(canvas.celsius), shrink(canvas.depth), labels)
         for x, z, paint, running in (
             (3.35, 31.0, (0.16, 0.16, 0.16), False),
             (-3.35, 24.5, (0.20, 0.17, 0.15), False),
@@ -141,6 +148,7 @@ class Street:
         axes = (max(1, round(0.34 * scale)), max(1, round(0.09 * scale)))
         cv2.ellipse(canvas.radiance, head, axes, 0, 0, 360, [float(value) for value in SODIUM * 14], -1, cv2.LINE_AA)
         cv2.ellipse(canvas.celsius, head, axes, 0, 0, 360, 27.0, -1, cv2.LINE_AA)
+        cv2.ellipse(canvas.labels, head, axes, 0, 0, 360, int(Label.LAMP), -1)
         _streak(canvas.radiance, mirror, view, np.array(lamp), SODIUM * 1.2)
 
     def _towards(self, *place: float) -> tuple[np.ndarray, ...]:
@@ -212,6 +220,11 @@ class Street:
         colour = SODIUM * 0.11 + SKY * 2 + (HEADLIGHT / HEADLIGHT.max() * 6.0 / (distance + 9)).astype(np.float32)
         canvas.radiance[box] += alpha[..., None] * (colour - canvas.radiance[box])
         canvas.celsius[box] += 0.13 * alpha * (13.0 - canvas.celsius[box])
+
+
+def _unlabelled(view: View) -> np.ndarray:
+    """Labels of a picture in which nothing stands yet."""
+    return np.full(view.size[::-1], Label.STREET, np.uint8)
 
 
 def _coming(phase: float) -> float:

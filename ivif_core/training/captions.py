@@ -85,14 +85,14 @@ def spoil(image: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray
     elif generator.random() < 0.5:
         words.append(str(generator.choice(["clean", "without noise"])))
     if patterned := generator.random() < 0.3:
-        image, pattern = _overlay(image, generator)
+        image, pattern = overlay(image, generator)
         words.append(pattern)
     if not (noisy or patterned):  # neither noise nor a pattern is detail
         words += seen
     return np.ascontiguousarray(image, np.float32), words
 
 
-def _overlay(image: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, str]:
+def overlay(image: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, str]:
     """A grid, as transposed convolutions leave it, or stripes, as thermal rows and columns do."""
     period, strength = generator.integers(2, 10), generator.uniform(0.03, 0.15)
     rows, columns = (

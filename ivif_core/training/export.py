@@ -46,6 +46,7 @@ def export_student(student: Student, folder: str | Path, *, recipe: str, name: s
         check_model_target(folder / f"{name}{suffix}.onnx")
     metadata = {
         "ivif.version": __version__,
+        "ivif.scene_scale": "1",
         METADATA: describe_student(student),
         "ivif.stride": str(student.stride),
         "ivif.receptive_field": str(student.receptive_field),

@@ -18,10 +18,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from ivif_core.training.captions import CaptionedCrops
+from ivif_core.training.content import ContentTwins, twin_loss
+from ivif_core.training.content_questions import answer_content, held_out
+from ivif_core.training.data.batches import batches
 from ivif_core.training.data.pairs import Pair, split
 from ivif_core.training.losses.clip import FrozenClip, register_architecture
 from ivif_core.training.recipe import RunRecipe, find_recipe, load_recipe
 from ivif_core.training.run import Run, start, write_tensors
+from ivif_core.training.staged import stage
 from ivif_core.training.taught_pairs import open_pairs
 
 QUESTIONS = {
@@ -40,11 +44,17 @@ class PocketClipRecipe(RunRecipe):
     """Attributes:
     architecture: open_clip model configuration (JSON), beside the recipe.
     rate, warm_up: peak of AdamW's cosine schedule and the steps up to it.
+    staged: rendered streets, and as many real ones with rendered people in them; content is learnt on them.
+    twins: pictures of them a step, each of them three times; see `ivif_core.training.content`. 0 teaches no content.
+    twin_weight: of what they are taught by, beside the contrastive loss.
     """
 
     architecture: str
     rate: float = 1e-3
     warm_up: int = 50
+    staged: int = 0
+    twins: int = 0
+    twin_weight: float = 4.0
 
 
 def train_pocket_clip(recipe: PocketClipRecipe) -> Path:
@@ -52,7 +62,8 @@ def train_pocket_clip(recipe: PocketClipRecipe) -> Path:
     fabric = start(recipe)
     training, validation = split(open_pairs(recipe, fabric), recipe.validation_share)
     name = register_architecture(recipe.architecture)
-    crops = CaptionedCrops(training, recipe.crop, open_clip.get_tokenizer(name))
+    tokenize = open_clip.get_tokenizer(name)
+    crops = CaptionedCrops(training, recipe.crop, tokenize)
 
     clip = open_clip.create_model(name, output_dict=True)
     normalisation = open_clip.get_model_preprocess_cfg(clip)
@@ -67,16 +78,37 @@ def train_pocket_clip(recipe: PocketClipRecipe) -> Path:
     )
 
     run = Run(recipe, fabric, "pocket_clip", {"model": clip, "optimizer": optimizer, "schedule": schedule})
+    twins = None
+    if recipe.twins:
+        staged = ContentTwins(stage(training, recipe.staged, recipe.seed), recipe.crop, tokenize)
+        rank, processes = fabric.global_rank, fabric.world_size
+        left = range(run.step, recipe.steps)
+        twins = batches(staged, recipe.twins, recipe.seed, left, rank=rank, processes=processes, workers=recipe.workers)
     for batch in run.batches(crops):
-        features = clip((batch["image"] - mean) / std, batch["text"])
-        loss = contrast(**features)
-        run.learn(loss, {"scale": features["logit_scale"]}, largest_gradient=1.0)
+        images, texts = batch["image"], batch["text"]
+        if twins:  # one pass for both
+            content = fabric.to_device(next(twins))
+            images = torch.cat([images, content["images"].flatten(0, 1)])
+            texts = torch.cat([texts, content["texts"].flatten(0, 1)])
+        features = clip((images - mean) / std, texts)
+        captioned = {key: features[key][: len(batch["image"])] for key in ("image_features", "text_features")}
+        loss, parts = contrast(**captioned, logit_scale=features["logit_scale"]), {"scale": features["logit_scale"]}
+        if twins:
+            seen, said = (
+                features[key][len(batch["image"]) :].unflatten(0, (-1, 3))
+                for key in ("image_features", "text_features")
+            )
+            parts["twins"] = twin_loss(seen, said)
+            loss = loss + recipe.twin_weight * parts["twins"]
+        run.learn(loss, parts, largest_gradient=1.0)
         run.images("crops", batch["image"])
 
     weights = Path(recipe.output) / "clip.pt"
     if fabric.is_global_zero:
         write_tensors(weights, clip.state_dict())
-        for question, share in answer(FrozenClip(recipe.architecture, str(weights)), validation or training).items():
+        pairs, frozen = validation or training, FrozenClip(recipe.architecture, str(weights))
+        content = answer_content(frozen, held_out(pairs)) if twins else {}
+        for question, share in (answer(frozen, pairs) | content).items():
             run.scalar(f"validation/{question}", share)
             print(f"{question}: {share:.3f} right")
     fabric.barrier()

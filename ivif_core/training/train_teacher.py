@@ -21,6 +21,7 @@ from ivif_core.training.losses.perceptual import Features, VggFeatures, max_feat
 from ivif_core.training.networks.teacher import Teacher, TeacherShape
 from ivif_core.training.recipe import MOST_STEPS, Ranges, RunRecipe, find_recipe, load_recipe
 from ivif_core.training.run import CHECKPOINT, Run, start
+from ivif_core.training.staged import stage
 from ivif_core.training.taught_pairs import WIDTHS, open_pairs
 
 
@@ -59,6 +60,8 @@ class TeacherRecipe(RunRecipe):
     halve_at: steps at which it is halved.
     noise: standard deviation of the noise on both inputs, on the scale [0, 1].
     minimum_contrast: crops where both standard deviations are under it are drawn again.
+    staged: rendered streets with people and cars, and as many real ones with rendered people in them, to learn from
+        beside the data; see `ivif_core.training.staged`.
     language_from: step from which the sentence counts; before it only the perceptual part does, so that there is an
         image to steer. 0 as published.
     """
@@ -85,6 +88,7 @@ class TeacherRecipe(RunRecipe):
     halve_at: tuple[int, ...] = ()
     noise: float = 0.03
     minimum_contrast: float = 0.05
+    staged: int = 0
     language_from: int = 0
     texts: Texts = field(default_factory=Texts)
     clip: ClipRecipe = field(default_factory=ClipRecipe)
@@ -104,6 +108,7 @@ def train_teacher(recipe: TeacherRecipe) -> Path:
         raise ConfigError("language_from: before that step nothing is learnt where perceptual.weight is 0")
     fabric = start(recipe)
     training, _ = split(open_pairs(recipe, fabric), recipe.validation_share)
+    training += [entry.pair for entry in stage(training, recipe.staged, recipe.seed)]
     crops = Crops(training, recipe.crop, affine=Affine(), minimum_contrast=recipe.minimum_contrast)
 
     teacher = Teacher(recipe.network)

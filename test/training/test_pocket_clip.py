@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import yaml
 
 from ivif_core.cli.main import main
@@ -61,10 +62,12 @@ def test_no_caption_is_an_aim():
     assert len(captions) > 300 and not captions & aims
 
 
-def test_one_command_makes_the_clip_and_the_teacher(workshop, tmp_path):
+@pytest.mark.parametrize("twins", [{}, {"twins": 2, "staged": 2}], ids=["tone", "content"])
+def test_one_command_makes_the_clip_and_the_teacher(workshop, tmp_path, twins, capsys):
     recipe = {"data": "", "output": "", "architecture": "tiny.json", "steps": 4, "batch": 4, "crop": 16}
-    (workshop / "pocket.yaml").write_text(yaml.safe_dump({**recipe, "validation_share": 0.0}))
+    (workshop / "pocket.yaml").write_text(yaml.safe_dump({**recipe, "validation_share": 0.0, **twins}))
     clip = tmp_path / "made" / "clip.pt"
     words = [f"clip.pretrained={clip}", "clip.recipe=pocket.yaml", f"output={tmp_path / 'teacher'}", "steps=1"]
     assert main(["train", str(workshop / "recipe.yaml"), *words]) == 0
     assert clip.is_file() and (tmp_path / "teacher/last.pt").is_file()
+    assert ("people stand out or are hidden: " in capsys.readouterr().out) is bool(twins)

@@ -47,10 +47,14 @@ def _band(length: int, kernel: tuple[float, ...], same: bool) -> Tensor:
 
 def edge_transfer(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tensor:
     """Qabf: share of the sources' edges, strength and direction, that lives on (Xydeas, Petrović 2000)."""
-    strength_f, angle_f = _edges(fused)
+    return edges_kept(edge_field(fused), [edge_field(source) for source in (infrared, visible)])
+
+
+def edges_kept(fused: tuple[Tensor, Tensor], sources: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Qabf of edges as `edge_field` gives them, (B,)."""
+    strength_f, angle_f = fused
     preserved = weights = torch.zeros(())
-    for source in (infrared, visible):
-        strength, angle = _edges(source)
+    for strength, angle in sources:
         ratio = torch.minimum(strength, strength_f) / torch.maximum(strength, strength_f)
         alignment = 1 - (angle - angle_f).abs() / (math.pi / 2)
         quality = 0.9994 / (1 + torch.exp(-15 * (ratio - 0.5))) * 0.9879 / (1 + torch.exp(-22 * (alignment - 0.8)))
@@ -59,7 +63,8 @@ def edge_transfer(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tensor:
     return preserved / weights
 
 
-def _edges(image: Tensor) -> tuple[Tensor, Tensor]:
+def edge_field(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Strength and angle of the edges, B×1×H×W each."""
     x, y = gradients(255 * image).split(1, dim=1)
     # Offsets keep the root and the quotient differentiable in flat places, where their weight is next to none.
     return torch.sqrt(x * x + y * y + 1e-2), torch.atan(y / torch.where(x.abs() < 1e-2, 1e-2, x))
@@ -67,25 +72,40 @@ def _edges(image: Tensor) -> tuple[Tensor, Tensor]:
 
 def visual_information(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tensor:
     """Pixel-domain visual information fidelity, VIF(I, F) + VIF(V, F), four scales (Sheikh, Bovik 2006)."""
-    return _fidelity(infrared, fused) + _fidelity(visible, fused)
+    return information_kept(fused, [reference_pyramid(source) for source in (infrared, visible)])
 
 
-def _fidelity(reference: Tensor, image: Tensor, noise: float = 2.0) -> Tensor:
-    reference, image = 255 * reference, 255 * image
-    kept = total = torch.zeros(())
-    for scale, side in enumerate((17, 9, 5, 3)):
+_SIDES, _VIF_NOISE = (17, 9, 5, 3), 2.0
+
+
+def reference_pyramid(image: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Of a source, at each of VIF's scales: the image, its local means and its local variances."""
+    image, found = 255 * image, []
+    for scale, side in enumerate(_SIDES):
         if scale:
-            reference = _gaussian(reference, side)[..., ::2, ::2]
             image = _gaussian(image, side)[..., ::2, ::2]
-        mean_r, mean_i = _gaussian(reference, side), _gaussian(image, side)
-        variance_r = (_gaussian(reference**2, side) - mean_r**2).clamp_min(1e-6)
+        mean = _gaussian(image, side)
+        found.append((image, mean, (_gaussian(image**2, side) - mean**2).clamp_min(1e-6)))
+    return found
+
+
+def information_kept(fused: Tensor, references: Sequence[list[tuple[Tensor, Tensor, Tensor]]]) -> Tensor:
+    """Sum over the references (as `reference_pyramid` gives them) of the visual information in fused images, (B,)."""
+    kept, total = [0.0] * len(references), [0.0] * len(references)
+    image = 255 * fused
+    for scale, side in enumerate(_SIDES):
+        if scale:
+            image = _gaussian(image, side)[..., ::2, ::2]
+        mean_i = _gaussian(image, side)
         variance_i = (_gaussian(image**2, side) - mean_i**2).clamp_min(1e-6)
-        covariance = _gaussian(reference * image, side) - mean_r * mean_i
-        gain = (covariance / variance_r).clamp_min(0)
-        residual = (variance_i - gain * covariance).clamp_min(1e-6)
-        kept = kept + torch.log10(1 + gain**2 * variance_r / (residual + noise)).sum((1, 2, 3))
-        total = total + torch.log10(1 + variance_r / noise).sum((1, 2, 3))
-    return kept / total.clamp_min(1e-6)
+        for index, pyramid in enumerate(references):
+            reference, mean_r, variance_r = pyramid[scale]
+            covariance = _gaussian(reference * image, side) - mean_r * mean_i
+            gain = (covariance / variance_r).clamp_min(0)
+            residual = (variance_i - gain * covariance).clamp_min(1e-6)
+            kept[index] += torch.log10(1 + gain**2 * variance_r / (residual + _VIF_NOISE)).sum((1, 2, 3))
+            total[index] += torch.log10(1 + variance_r / _VIF_NOISE).sum((1, 2, 3))
+    return sum(one / whole.clamp_min(1e-6) for one, whole in zip(kept, total, strict=True))
 
 
 def _gaussian(image: Tensor, side: int) -> Tensor:
@@ -185,8 +205,13 @@ def glare_loss(fused: Tensor, infrared: Tensor, visible: Tensor, share: float) -
     Where the visible image is saturated (≥ 245) all over a 15×15 window, the fused image must keep `share` of the
     infrared's local contrast, with its sign.
     """
-    saturated = -_largest(-(visible >= 245 / 255).float(), 15)
+    saturated = blinded(visible)
     target = share * (infrared - box_mean(infrared, 15))
     missing = (fused - box_mean(fused, 15) - target) * target.sign()
     loss = saturated * (-missing).relu()
     return (255 * loss).sum((1, 2, 3)) / saturated.sum((1, 2, 3)).clamp_min(200)
+
+
+def blinded(visible: Tensor) -> Tensor:
+    """1 where the visible image is saturated (≥ 245) all over a 15×15 window, else 0."""
+    return -_largest(-(visible >= 245 / 255).float(), 15)

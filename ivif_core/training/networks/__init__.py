@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 METADATA = "ivif.network"
-STUDENTS = {"local-affine": ("ivif_core.training.networks.student", "Student")}
+STUDENTS = {
+    "local-affine": ("ivif_core.training.networks.student", "Student"),
+    "learned-maps": ("ivif_core.training.networks.learned_student", "LearnedStudent"),
+}
 """Name in the metadata -> module and class. A name here never changes its meaning: files in the field bear it."""
 
 _LARGEST = 1024  # of any number among the arguments; a file must not ask for a network of any size it likes

@@ -7,6 +7,8 @@ import pytest
 
 from ivif_core.errors import InputError
 from ivif_core.scene import Street
+from ivif_core.scene.busy import BusyStreet
+from ivif_core.scene.canvas import Label
 
 PERIOD = 60
 
@@ -77,3 +79,28 @@ def test_steam_hides_from_the_eye_and_not_from_the_thermal_camera(street):
 def test_headlights_blind_the_eye_and_leave_the_thermal_camera_its_detail(street):
     brightest = [(visible.min(axis=2) > 245).sum() for visible in (street.render(index)[1] for index in (2, 44))]
     assert brightest[1] > 3 * brightest[0] + 20
+
+
+def test_labels_say_what_is_there_and_change_no_pixel(street):
+    for index in (0, 20, 40):
+        infrared, visible, labels = street.render_labelled(index)
+        for image, again in zip(street.render(index), (infrared, visible), strict=True):
+            np.testing.assert_array_equal(image, again)
+        assert labels.shape == infrared.shape and labels.dtype == np.uint8
+        for actors, height, label in ((street.people(index), 1.15, Label.PERSON), (street.cars(index), 0.5, Label.CAR)):
+            for actor in actors:
+                u, v = street.view.project(np.array([[actor.x, height, actor.z]]))[0].astype(int)
+                if 20 <= u < 300 and 5 < actor.z < 12 and abs(actor.x) < 6.3:  # nothing stands before them
+                    assert labels[v, u] == label
+        warm = infrared[labels == Label.PERSON].mean() - infrared[labels == Label.STREET].mean()
+        assert (labels == Label.PERSON).any() and warm > 60
+        assert visible[labels == Label.LAMP].mean() > 150
+
+
+def test_a_busy_street_shows_another_scene_in_every_frame():
+    street = BusyStreet((160, 120), seed=5)
+    first, second = street.render_labelled(0), street.render_labelled(1)
+    for image, again in zip(first, BusyStreet((160, 120), seed=5).render_labelled(0), strict=True):
+        np.testing.assert_array_equal(image, again)
+    assert (first[2] != second[2]).any()
+    assert 3 <= len(street.people(0)) <= 9 and all(person.z >= 4 for person in street.people(0))
