@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from test.fuzz.campaign import Counts, kept, replay, run_mill
 from test.fuzz.mill import Mill
 
-MILLS = ("messages", "live_parameters", "bags", "images", "texts", "recipes", "models", "kills", "full_disks")
+MILLS = ("messages", "live_parameters", "bags", "images", "texts", "recipes", "models", "kills", "full_disks", "races")
 """Each is a module of `test.fuzz.mills` with a `make_mill`."""
 
 
