@@ -93,10 +93,11 @@ class Node:
     def fuses_good_pair(self) -> bool:
         """Send a pair, again and again, until it is fused: what came before may still be in work."""
         self._good += 1
-        name, until = f"good {self._good}", time.monotonic() + WAIT
+        name, until, tries = f"good {self._good}", time.monotonic() + WAIT, 0
         while name not in self.fused and self.is_alive() and time.monotonic() < until:
             if self.publishers["infrared"].get_subscription_count():
-                for to, message in self._good_messages(name):
+                tries += 1  # not the same image again: a thermal camera that repeats itself is frozen
+                for to, message in self._good_messages(name, self._good + tries):
                     self.publishers[to].publish(message)
             pause = time.monotonic() + 0.05
             while time.monotonic() < pause and name not in self.fused:
@@ -105,8 +106,8 @@ class Node:
         self.fused.clear()
         return found
 
-    def _good_messages(self, name: str) -> list[tuple[str, Any]]:
-        pair = self._makes(self._good)
+    def _good_messages(self, name: str, seed: int) -> list[tuple[str, Any]]:
+        pair = self._makes(seed)
         sizes = [(pixels.shape[1], pixels.shape[0]) for pixels in (counts(), colour())]
         infos = [_camera_info(*size) for size in sizes]
         messages = list(zip(("infrared_info", "visible_info", "infrared", "visible"), (*infos, *pair), strict=True))
