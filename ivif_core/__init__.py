@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 
-try:
-    __version__ = version("ivif_ros")
-except PackageNotFoundError:  # only the sources are here
-    __version__ = "unknown"
+def __getattr__(name: str) -> str:
+    """`__version__`, looked up when asked for: Ctrl-C while this package is imported cannot be caught."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("ivif_ros")
+    except PackageNotFoundError:  # only the sources are here
+        return "unknown"

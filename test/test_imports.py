@@ -59,3 +59,15 @@ for name in COMMANDS:
 """
     done = run_without({*HEAVY, "onnxruntime", "openvino", "tensorrt", "rosbags", "rclpy", "selenium"}, code)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_package_imports_nothing_by_itself():
+    """Until `ivif_core.cli.main` is there to catch it, Ctrl-C would print a traceback."""
+    code = """
+import sys
+before = set(sys.modules)
+import ivif_core.cli.main
+print(*sorted(set(sys.modules) - before))
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert set(found) <= {"ivif_core", "ivif_core.cli", "ivif_core.cli.main", "collections.abc", "__future__"}
