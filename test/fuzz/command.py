@@ -153,7 +153,7 @@ def _child(
     code = UNCAUGHT
     try:
         os.setpgid(0, 0)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(ends[0], 1)
         os.dup2(ends[1], 2)
@@ -172,6 +172,7 @@ def _child(
         if fresh:
             os.environ["PYTHONPATH"] = str(ROOT)
             os.execv(sys.executable, [sys.executable, "-B", "-c", COMMAND, *arguments])
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         code = _main(arguments)
     except BaseException:
         traceback.print_exc()
