@@ -1,6 +1,7 @@
 # make demo              real frames through a real ROS 2 graph into out/demo.mp4 and out/demo.png
 # make demo DATA=DIR     the same with the pairs of DIR/infrared and DIR/visible, or with a bag
-# make test              all tests, on ROS 2 Kilted; make test-jazzy: the ROS tests on Jazzy; make lint: style
+#                        (INFRARED=TOPIC VISIBLE=TOPIC where it is not plain which of its topics are the cameras)
+# make test              all tests, on ROS 2 Kilted; make test-jazzy: the ROS tests on Jazzy; make lint: style and types
 # make test-robot        the robot's side on the system's own Python, OpenCV, NumPy and cv_bridge (Debian, Ubuntu)
 # make docs              the documentation as a site into out/site; make package: wheel and sdist into dist, checked
 # Each installs what it needs into a virtual environment in this folder.
@@ -9,6 +10,8 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' 2>/dev/null && echo $$p && break; done)
 SECONDS_OF_DEMO ?= 10
 DATA ?=
+INFRARED ?=
+VISIBLE ?=
 
 VENV := .venv
 JAZZY := .venv-jazzy
@@ -23,7 +26,8 @@ PACKAGING := setup.py setup.cfg pyproject.toml package.xml
 .PHONY: demo test test-jazzy test-robot lint docs package clean
 
 demo: $(VENV)/demo.stamp
-	$(VENV)/bin/python -m ivif_ros.tools.demo $(if $(DATA),"$(DATA)") --seconds $(SECONDS_OF_DEMO) --output out
+	$(VENV)/bin/python -m ivif_ros.tools.demo $(if $(DATA),"$(DATA)") $(if $(INFRARED),--infrared-topic "$(INFRARED)") \
+		$(if $(VISIBLE),--visible-topic "$(VISIBLE)") --seconds $(SECONDS_OF_DEMO) --output out
 
 # In two processes: the robot's side in one that never loads torch, then all that needs torch.
 test: $(VENV)/test.stamp
@@ -47,6 +51,7 @@ package: $(DOCS)/stamp
 lint: $(VENV)/test.stamp
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 $(VENV)/bin/python $(JAZZY)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.10 to 3.14 is needed; name it: make PYTHON=python3.12 …"; exit 1; }
@@ -58,7 +63,7 @@ $(VENV)/demo.stamp: $(PACKAGING) | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/test.stamp: $(PACKAGING) | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --editable ".[ros,openvino,train,report,ray,test]"
+	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --editable ".[ros,openvino,tensorrt-rtx,train,report,ray,test]"
 	touch $@ $(VENV)/demo.stamp
 
 $(JAZZY)/test.stamp: $(PACKAGING) | $(JAZZY)/bin/python
@@ -86,4 +91,4 @@ $(DOCS)/stamp: $(PACKAGING) | $(DOCS)/bin/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(JAZZY) $(ROBOT) $(DOCS) build dist out *.egg-info .pytest_cache .hypothesis .ruff_cache
+	rm -rf $(VENV) $(JAZZY) $(ROBOT) $(DOCS) build dist out *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache

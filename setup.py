@@ -1,6 +1,7 @@
 """What pyproject.toml cannot say: ROS's files, and what colcon needs where setuptools reads no [project] (Humble: 59).
 
-The version is here and in package.xml, where `catkin_prepare_release` raises both.
+The version is here. package.xml has to repeat it: `catkin_prepare_release` raises both and takes none that is computed.
+A test holds them equal. Python reads it from the installed package (`ivif_core.__version__`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ setup(
     python_requires=">=3.10",  # not requires-python: colcon reads these values back as literals, and that one is none
     packages=find_packages(include=["ivif_ros", "ivif_ros.*", "ivif_core", "ivif_core.*"]),
     package_data={
+        "": ["py.typed"],
         "ivif_core.calibration": ["*.html"],
         "ivif_core.evaluation.report": ["page.*"],
         "ivif_core.models": ["*.onnx", "*.md"],
@@ -41,6 +43,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
         (f"share/{PACKAGE}/launch", [str(path) for path in Path("launch").glob("*.launch.py")]),
+        (f"share/{PACKAGE}/hook", ["resource/hook/path.dsv"]),  # `ivif` on PATH, by colcon.pkg
         (f"share/{PACKAGE}/config", [str(path) for path in Path("config").glob("*")]),
         (f"share/{PACKAGE}/recipes", [str(path) for path in Path("training/recipes").glob("*")]),
     ],

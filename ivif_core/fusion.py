@@ -21,7 +21,7 @@ from ivif_core.registration.base import Registration, Resize
 from ivif_core.registration.blending import StandIn
 from ivif_core.thermal.scaling import PercentileScaling, ThermalScaling, scaled
 
-DEFAULT_VIVIDNESS = 0.5
+DEFAULT_VIVIDNESS = 0.25
 
 _MOST_WORKERS = 4
 """Each holds the network's memory once more; one thread that decodes hardly feeds more."""

@@ -6,3 +6,4 @@ from typing import Literal
 
 Source = Literal["infrared", "visible"]
 """Which of the two cameras."""
+SOURCES: tuple[Source, ...] = ("infrared", "visible")

@@ -135,7 +135,7 @@ class FusionNode(LifecycleNode):
 
     # Parameters and diagnostics
 
-    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+    def set_parameters_atomically(self, parameter_list: list[Parameter[Any]]) -> SetParametersResult:
         reason = parameters.refusal(self, parameter_list)
         if reason:
             return SetParametersResult(successful=False, reason=reason)

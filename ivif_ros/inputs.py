@@ -8,12 +8,19 @@ from functools import partial
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ivif_core.types import Source
 
+try:
+    from tf2_msgs.msg import TFMessage
+except ImportError:  # PyPI has no wheel of it; every ROS distribution brings it
+    TFMessage = None
+
+TF_STATIC = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""Of all who publish fixed transforms: also who comes late gets them."""
 TOPICS: dict[Source, str] = {"infrared": "thermal", "visible": "rgb"}
 
 
@@ -23,6 +30,7 @@ def subscribe(
     on_frame: Callable[[Source, Any], None],
     on_camera_info: Callable[[Source, CameraInfo], None],
     on_depth: Callable[[Image], None],
+    on_transforms: Callable[[Any], None],
 ) -> list[Any]:
     """All that the node listens to, best effort, so that every driver is heard.
 
@@ -35,13 +43,27 @@ def subscribe(
         subscriptions.append(_subscribe_images(node, f"{topic}/image_raw", settings[f"{topic}_transport"], received))
     subscriptions += [
         node.create_subscription(
-            CameraInfo, f"{topic}/camera_info", partial(on_camera_info, source), qos_profile_sensor_data
+            CameraInfo, info_topic(node, topic), partial(on_camera_info, source), qos_profile_sensor_data
         )
         for source, topic in TOPICS.items()
     ]
     if settings["registration.depth"]:
         subscriptions.append(node.create_subscription(Image, "rgb/depth", on_depth, qos_profile_sensor_data))
+    if TFMessage is not None:
+        subscriptions.append(node.create_subscription(TFMessage, "/tf_static", on_transforms, TF_STATIC))
     return subscriptions
+
+
+def info_topic(node: Node, camera: str) -> str:
+    """The CameraInfo topic of 'thermal' or 'rgb': remapped where it is, else beside the images, as drivers have it."""
+    name = f"{camera}/camera_info"
+    resolved = node.resolve_topic_name(name)
+    if resolved != node.resolve_topic_name(name, only_expand=True):
+        return resolved
+    folder, _, last = node.resolve_topic_name(f"{camera}/image_raw").rpartition("/")
+    if last == "compressed":
+        folder = folder.rpartition("/")[0]
+    return f"{folder}/camera_info"
 
 
 def _subscribe_images(node: Node, topic: str, transport: str, received: Callable[[Any], None]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from ivif_core.registration.base import mask_onto_visible
 from ivif_core.registration.camera_info import CameraInfos
 from ivif_core.registration.drift import DriftWatch
 from ivif_core.registration.pinhole import Pinhole
+from ivif_core.registration.static_transforms import StaticTransforms
 from ivif_core.settings import Settings
 from ivif_core.thermal.hot_spots import draw_outline
 from ivif_core.types import Source
@@ -72,6 +74,7 @@ class Pipeline:
         self._depth = DepthInput() if settings["registration.depth"] else None
         self._infos: dict[Source, Any] = {}
         self._infos_lock = threading.RLock()
+        self._transforms = StaticTransforms()
         self._maximum_megapixels: float = settings["maximum_megapixels"]
         self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
         self._visible_shape: tuple[int, ...] | None = None
@@ -128,6 +131,7 @@ class Pipeline:
                 for source, message in self._infos.items():
                     with suppress(ConfigError):  # was said when it came
                         self.set_camera_info(source, message)
+                self.add_transforms(())
         self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
         self._settings = settings
 
@@ -146,6 +150,15 @@ class Pipeline:
             if changed:
                 self._drift = DriftWatch() if self._watch_drift else None
             return changed
+
+    def add_transforms(self, transforms: Iterable[Any]) -> None:
+        """Take TransformStamped messages of /tf_static, which `registration.mode` camera_info needs."""
+        with self._infos_lock:
+            for transform in transforms:
+                self._transforms.add(transform)
+            registration = self._registration
+            if isinstance(registration, CameraInfos) and registration.use_transforms(self._transforms):
+                self._drift = DriftWatch() if self._watch_drift else None
 
     def set_depth(self, message: Any) -> None:
         """Take a depth Image of the visible camera's view, where `registration.depth` asks for it."""

@@ -73,7 +73,8 @@ class Stream:
         self._worker.start()
         self.inputs: list[Any] = []
         try:
-            self.inputs = subscribe(node, settings.values, self._on_frame, self._on_camera_info, self._on_depth)
+            receivers = (self._on_frame, self._on_camera_info, self._on_depth, self._on_transforms)
+            self.inputs = subscribe(node, settings.values, *receivers)
         except Exception:
             self.close()
             raise
@@ -153,6 +154,10 @@ class Stream:
     @guarded("depth image")
     def _on_depth(self, message: Image) -> None:
         self._pipeline.set_depth(message)
+
+    @guarded("transforms")
+    def _on_transforms(self, message: Any) -> None:
+        self._pipeline.add_transforms(message.transforms)
 
     # Fusing and publishing: the worker's thread
 

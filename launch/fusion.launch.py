@@ -7,11 +7,12 @@ ros2 launch ivif_ros fusion.launch.py replay:=/data/pairs rate:=15
 
 from __future__ import annotations
 
+import sys
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from ament_index_python.packages import get_package_share_directory
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_package_share_directory
 from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction, SetEnvironmentVariable
 from launch.events import Shutdown
 from launch_ros.actions import Node
@@ -26,21 +27,34 @@ RESPAWN_DELAY = 0.5
 
 ARGUMENTS = {
     "namespace": ("", "namespace of the node; its outputs become /NAMESPACE/ivif/fused …"),
-    "infrared": ("thermal/image_raw", "topic of the thermal camera; thermal:= means the same"),
-    "visible": ("rgb/image_raw", "topic of the RGB camera; rgb:= means the same"),
-    "infrared_info": ("thermal/camera_info", "CameraInfo of the thermal camera, for registration.mode camera_info"),
-    "visible_info": ("rgb/camera_info", "CameraInfo of the RGB camera, passed on as ivif/camera_info"),
+    "infrared": ("thermal/image_raw", "topic of the thermal camera; with a bag, the topic in it too"),
+    "visible": ("rgb/image_raw", "topic of the RGB camera; with a bag, the topic in it too"),
+    "infrared_info": ("", "CameraInfo of the thermal camera; empty: camera_info beside its images"),
+    "visible_info": ("", "CameraInfo of the RGB camera; empty: camera_info beside its images"),
     "depth": ("rgb/depth", "depth image of the RGB camera's view, where registration.depth asks for it"),
-    "params": (str(SHARE / "config" / "fusion.yaml"), "parameter file"),
+    "params_file": (str(SHARE / "config" / "fusion.yaml"), "parameter file"),
     "backend": ("", "runtime of the network; empty: what the parameter file says"),
     "model": ("", "ONNX file of a student; empty: what the parameter file says"),
+    "vividness": ("", "0 faithful to both cameras … 1 language-driven; empty: what the parameter file says"),
+    "registration_file": ("", "YAML of `ivif calibrate`; sets registration.mode file"),
+    "use_sim_time": ("false", "take the time from /clock (true or false)"),
     "respawn": ("true", "start the node again when it dies (true or false); with replay the launch ends instead"),
     "log_level": ("info", "debug, info, warn or error"),
+    "rviz": ("false", "show all streams in RViz (true or false)"),
+    "foxglove": ("false", "start Foxglove's bridge; the layout is config/foxglove.json (true or false)"),
     "replay": ("", "instead of cameras: 'scene' (rendered), a folder of pairs, or a bag"),
-    "rate": ("30", "replay: frames a second"),
+    "rate": ("", "replay: frames a second; empty: a bag's own, else 30"),
 }
-OTHER_NAMES = {"thermal": "infrared", "rgb": "visible", "thermal_info": "infrared_info", "rgb_info": "visible_info"}
+OTHER_NAMES = {
+    "thermal": "infrared",
+    "rgb": "visible",
+    "thermal_info": "infrared_info",
+    "rgb_info": "visible_info",
+    "params": "params_file",
+}
 """Launch arguments that mean the same as others."""
+INFOS = {"thermal": "infrared_info", "rgb": "visible_info"}
+"""Camera -> the argument that names its CameraInfo topic."""
 
 
 def values_of(given: dict[str, str]) -> dict[str, str]:
@@ -61,6 +75,11 @@ def values_of(given: dict[str, str]) -> dict[str, str]:
     return values
 
 
+def is_launched_itself() -> bool:
+    """Whether the command line names this file; else another includes it and has arguments of its own."""
+    return any(Path(word).name == Path(__file__).name for word in sys.argv)
+
+
 def unknown(argv: list[str]) -> list[str]:
     """A line for each argument of the command line that this launch file does not have."""
     lines = []
@@ -72,10 +91,75 @@ def unknown(argv: list[str]) -> list[str]:
     return lines
 
 
+def is_true(value: dict[str, str], name: str) -> bool:
+    """
+    Raises:
+        ValueError: neither true nor false.
+    """
+    if value[name].lower() not in ("true", "false"):
+        raise ValueError(f"{name}:={value[name]}: expected true or false")
+    return value[name].lower() == "true"
+
+
+def overrides(value: dict[str, str]) -> dict[str, Any]:
+    """Parameters that were given as launch arguments; the node checks them as it does those of the file.
+
+    Raises:
+        ValueError: no number, or neither true nor false.
+    """
+    given: dict[str, Any] = {name: value[name] for name in ("backend", "model") if value[name]}
+    if value["vividness"]:
+        try:
+            given["vividness"] = float(value["vividness"])
+        except ValueError:
+            raise ValueError(f"vividness:={value['vividness']}: expected a number from 0 to 1") from None
+    if value["registration_file"]:
+        given["registration.mode"] = "file"
+        given["registration.file"] = str(Path(value["registration_file"]).expanduser().absolute())
+    return given | ({"use_sim_time": True} if is_true(value, "use_sim_time") else {})
+
+
+def viewers(value: dict[str, str], remappings: list[tuple[str, str]]) -> list[LaunchDescriptionEntity]:
+    """RViz and Foxglove's bridge, where they are asked for and installed; else a line that says how to get them."""
+    started: list[LaunchDescriptionEntity] = []
+    for name, package in (("rviz", "rviz2"), ("foxglove", "foxglove_bridge")):
+        if not is_true(value, name):
+            continue
+        try:
+            get_package_prefix(package)
+        except PackageNotFoundError:
+            apt = f"sudo apt install ros-$ROS_DISTRO-{package.replace('_', '-')}"
+            started.append(LogInfo(msg=f"{name}:=true needs the package {package}, which is not here: {apt}"))
+            continue
+        arguments = ["-d", str(SHARE / "config" / "fusion.rviz")] if name == "rviz" else []
+        started.append(Node(package=package, executable=package, arguments=arguments, remappings=remappings))
+    return started
+
+
+def seen_from_outside(value: dict[str, str]) -> list[tuple[str, str]]:
+    """The names in config/fusion.rviz -> the topics as this launch has them."""
+    inside = f"/{value['namespace'].strip('/')}" if value["namespace"].strip("/") else ""
+    cameras = (("/thermal/image_raw", value["infrared"]), ("/rgb/image_raw", value["visible"]))
+    absolute = [(name, topic if topic.startswith("/") else f"{inside}/{topic}") for name, topic in cameras]
+    outputs = ("ivif/fused", "ivif/debug", "ivif/hotspots", "ivif/camera_info")
+    renamed = [*absolute, *((f"/{name}", f"{inside}/{name}") for name in outputs)]
+    return [(name, topic) for name, topic in renamed if name != topic]
+
+
+def replay_arguments(value: dict[str, str]) -> list[str]:
+    """What the replay is called with; topics that were not given it finds in a bag by itself."""
+    given = {
+        "--infrared-topic": value["infrared"] if value["infrared"] != ARGUMENTS["infrared"][0] else "",
+        "--visible-topic": value["visible"] if value["visible"] != ARGUMENTS["visible"][0] else "",
+        "--rate": value["rate"],
+    }
+    source = [] if value["replay"] == "scene" else [value["replay"]]
+    return [*source, *(word for option, text in given.items() if text for word in (option, text))]
+
+
 def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """The node, with only those parameters set that were given as launch arguments, and replay."""
     value = values_of(dict(context.launch_configurations))
-    overrides = {name: value[name] for name in ("backend", "model") if value[name]}
     common = {
         "package": "ivif_ros",
         "namespace": value["namespace"],
@@ -83,30 +167,29 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         "remappings": [
             ("thermal/image_raw", value["infrared"]),
             ("rgb/image_raw", value["visible"]),
-            ("thermal/camera_info", value["infrared_info"]),
-            ("rgb/camera_info", value["visible_info"]),
             ("rgb/depth", value["depth"]),
+            *((f"{camera}/camera_info", value[name]) for camera, name in INFOS.items() if value[name]),
         ],
     }
     # A robot's launch goes on without the node, which comes back; a demonstration without it has nothing to show.
     at_end: dict[str, Any] = (
         {"on_exit": [EmitEvent(event=Shutdown(reason="the fusion node ended"))]}
         if value["replay"]
-        else {"respawn": value["respawn"].lower() == "true", "respawn_delay": RESPAWN_DELAY}
+        else {"respawn": is_true(value, "respawn"), "respawn_delay": RESPAWN_DELAY}
     )
     fusion = Node(
         executable="fusion_node",
         name="ivif_fusion",
-        parameters=[value["params"], overrides],
+        parameters=[value["params_file"], overrides(value)],
         ros_arguments=["--log-level", value["log_level"]],
         **at_end,
         **common,
     )
-    said = [LogInfo(msg=line) for line in unknown(list(context.argv))]
+    said = [LogInfo(msg=line) for line in unknown(list(context.argv))] if is_launched_itself() else []
+    started = [*said, fusion, *viewers(value, seen_from_outside(value))]
     if not value["replay"]:
-        return [*said, fusion]
-    source = [] if value["replay"] == "scene" else [value["replay"]]
-    return [*said, fusion, Node(executable="replay", arguments=[*source, "--rate", value["rate"]], **common)]
+        return started
+    return [*started, Node(executable="replay", arguments=replay_arguments(value), **common)]
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -51,7 +51,8 @@ def backend_class(name: str) -> type[Runner]:
     if name not in _CLASSES:
         raise ConfigError(f"backend: {name!r} is not known; choose one of auto, {', '.join(_CLASSES)}")
     module, attribute = _CLASSES[name]
-    return getattr(import_module(module), attribute)
+    kind: type[Runner] = getattr(import_module(module), attribute)
+    return kind
 
 
 def available() -> dict[str, str | None]:

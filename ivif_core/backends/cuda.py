@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ivif_core.errors import BackendUnavailable, IvifError
+from ivif_core.files.installation import pip_install
 
 LAYOUTS = ("cuda.bindings.runtime", "cuda.cudart")
 """Module of the runtime API: since cuda-python 12.8, and before (JetPack 6)."""
@@ -41,7 +42,7 @@ def runtime_module() -> Any:
             return importlib.import_module(layout)
         except ImportError:
             continue
-    raise BackendUnavailable("cuda-python is not installed; pip install cuda-python (12.x on JetPack 6)")
+    raise BackendUnavailable(f"cuda-python is not installed; {pip_install('cuda-python')} (12.x on JetPack 6)")
 
 
 def device_count() -> int:
@@ -181,10 +182,11 @@ class Cuda:
         return results[0] if results else None
 
 
-def host_array(address: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def host_array(address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     """Host memory at that address as an array; it does not keep the memory alive."""
     nbytes = int(np.prod(shape)) * dtype.itemsize
-    return np.frombuffer((ctypes.c_uint8 * nbytes).from_address(address), dtype).reshape(shape)
+    memory = memoryview((ctypes.c_uint8 * nbytes).from_address(address))
+    return np.frombuffer(memory, dtype).reshape(shape)
 
 
 def _text(cudart: Any, error: Any) -> str:

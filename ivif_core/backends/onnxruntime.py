@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from ivif_core.backends.runner import Feeds, Outputs, Port, Runner
 from ivif_core.errors import BackendUnavailable
+from ivif_core.files.installation import pip_install
 
 _ELEMENT_TYPES = {"float": "float32", "double": "float64"}
 """Where ONNX Runtime's name is not NumPy's; float16, uint8, int64 are."""
@@ -17,7 +18,7 @@ class OnnxRuntimeRunner(Runner):
     """Runs a model with ONNX Runtime's CPU provider."""
 
     name: ClassVar[str] = "onnxruntime"
-    requirement: ClassVar[str] = "pip install onnxruntime"
+    requirement: ClassVar[str] = pip_install("onnxruntime")
     takes_maps: ClassVar[bool] = True
     on_cpu: ClassVar[bool] = True
     provider: ClassVar[str] = "CPUExecutionProvider"

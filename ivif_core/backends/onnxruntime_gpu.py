@@ -7,13 +7,14 @@ from typing import Any, ClassVar
 from ivif_core.backends.cuda import why_no_driver
 from ivif_core.backends.onnxruntime import OnnxRuntimeRunner, import_onnxruntime
 from ivif_core.backends.tensorrt.engine_cache import EngineCache
+from ivif_core.files.installation import pip_install
 
 
 class OnnxRuntimeCudaRunner(OnnxRuntimeRunner):
     """Runs the model with ONNX Runtime's CUDA provider."""
 
     name: ClassVar[str] = "onnxruntime:cuda"
-    requirement: ClassVar[str] = "an NVIDIA GPU, and pip install onnxruntime-gpu in place of onnxruntime"
+    requirement: ClassVar[str] = f"an NVIDIA GPU, and {pip_install('onnxruntime-gpu')} in place of onnxruntime"
     takes_maps: ClassVar[bool] = False
     on_cpu: ClassVar[bool] = False
     provider: ClassVar[str] = "CUDAExecutionProvider"
@@ -34,7 +35,7 @@ class OnnxRuntimeTensorRtRunner(OnnxRuntimeCudaRunner):
 
     name: ClassVar[str] = "onnxruntime:tensorrt"
     requirement: ClassVar[str] = (
-        "an NVIDIA GPU, TensorRT's libraries, and pip install onnxruntime-gpu in place of onnxruntime"
+        f"an NVIDIA GPU, TensorRT's libraries, and {pip_install('onnxruntime-gpu')} in place of onnxruntime"
     )
     provider: ClassVar[str] = "TensorrtExecutionProvider"
 

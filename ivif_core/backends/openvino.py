@@ -6,6 +6,7 @@ import importlib.util
 from typing import Any, ClassVar
 
 from ivif_core.backends.runner import Feeds, Outputs, Port, Runner
+from ivif_core.files.installation import install_command
 
 _NAMES = ("infrared", "visible", "vividness", "fused", "statistics", "maps")
 _ELEMENT_TYPES = {"u8": "uint8", "f32": "float32"}
@@ -18,7 +19,7 @@ class OpenVinoRunner(Runner):
     """
 
     name: ClassVar[str] = "openvino"
-    requirement: ClassVar[str] = "pip install 'ivif_ros[openvino]'"
+    requirement: ClassVar[str] = install_command("openvino")
     takes_maps: ClassVar[bool] = True
     on_cpu: ClassVar[bool] = True
 

@@ -222,7 +222,8 @@ class StudentModel:
         image = output[0]
         if not signature.uint8:
             image = np.clip(np.rint(image * np.float32(255)), 0, 255).astype(np.uint8)
-        return image if signature.colour else image[0]
+        fused: np.ndarray = image if signature.colour else image[0]
+        return fused
 
     def _reduction(self, visible: np.ndarray) -> int:
         """By how much the model sees the frame smaller; models of the first release see it as it is."""

@@ -12,6 +12,7 @@ import numpy as np
 from ivif_core.backends.cuda import why_no_driver
 from ivif_core.backends.runner import Feeds, Outputs, Port, Runner
 from ivif_core.errors import ModelError
+from ivif_core.files.installation import pip_install
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +34,7 @@ class TorchRunner(Runner):
     """
 
     name: ClassVar[str] = "torch"
-    requirement: ClassVar[str] = "an NVIDIA GPU, and pip install torch onnx"
+    requirement: ClassVar[str] = f"an NVIDIA GPU, and {pip_install('torch', 'onnx')}"
     device_type: ClassVar[str] = "cuda"
 
     @classmethod
@@ -53,7 +54,8 @@ class TorchRunner(Runner):
         from onnx import numpy_helper
 
         networks, eight_bit = (importlib.import_module(name) for name in (_NETWORKS, f"{_NETWORKS}.eight_bit"))
-        self._device = torch.device(self.device_type, self.engine.device if self.device_type == "cuda" else None)
+        on_gpu = self.device_type == "cuda"
+        self._device = torch.device(self.device_type, self.engine.device) if on_gpu else torch.device(self.device_type)
         self._precision = "fp32" if self.engine.precision == "fp32" else "fp16"
         self._device_seconds: float | None = None
         self._staged: dict[str, tuple[int, ...]] = {}
@@ -65,12 +67,14 @@ class TorchRunner(Runner):
         weights = {value.name: numpy_helper.to_array(value) for value in model.graph.initializer}
         entry = {entry.key: entry.value for entry in model.metadata_props}.get(networks.METADATA)
         network = networks.restore_student(entry, weights)
+        if not hasattr(network, "lower_precision"):  # a student that does not say what of it may be float16
+            self._precision = "fp32"
         in_half = self._precision == "fp16"
         dtype = torch.float16 if in_half else torch.float32
         if in_half:
             network = network.lower_precision()
         if inputs["infrared"].dtype == "uint8":
-            colour = inputs["visible"].shape[-1:] == (3,)
+            colour = (inputs["visible"].shape or ())[-1:] == (3,)
             network = (eight_bit.InColour if colour else eight_bit.EightBit)(network, dtype)
         elif in_half:
             network = eight_bit.Floats(network, dtype)
@@ -103,14 +107,17 @@ class TorchRunner(Runner):
         import torch
 
         with torch.inference_mode():
-            return self._network(*(self._inputs[name] for name in _INPUTS))
+            fused: Tensor = self._network(*(self._inputs[name] for name in _INPUTS))
+            return fused
 
     def _prepare(self, feeds: Feeds) -> None:
         """Memory and CUDA graph for images of another shape."""
         import torch
 
         on_gpu = self._device.type == "cuda"
-        self._staged, self._graph, self._fused, self._device_seconds = {}, None, None, None
+        self._staged, self._device_seconds = {}, None
+        self._graph: Any = None
+        self._fused: Any = None
         self._staging: dict[str, Tensor] = {
             name: torch.from_numpy(np.zeros_like(feed)).pin_memory()
             if on_gpu
@@ -125,7 +132,7 @@ class TorchRunner(Runner):
         """Record the network as a CUDA graph (pytorch.org, "CUDA semantics"); without one it runs all the same."""
         import torch
 
-        stream = torch.cuda.Stream(self._device)
+        stream: Any = torch.cuda.Stream(self._device)
         stream.wait_stream(torch.cuda.current_stream(self._device))
         try:
             with torch.cuda.stream(stream):

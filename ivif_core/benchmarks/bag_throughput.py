@@ -95,16 +95,17 @@ def measure_bag(
         InputError: as `fuse_bag`, and where the bag cannot be read as a whole.
     """
     with tempfile.TemporaryDirectory(prefix="ivif_bench_") as folder, parameters.fuser() as fuser:
+        crops = parameters.crops()
 
         def whole() -> int:
             target = Path(folder) / "fused"
-            return fuse_bag(source, target, topics, fuser, parameters.pairing(), overwrite=True).fused
+            return fuse_bag(source, target, topics, fuser, parameters.pairing(), overwrite=True, crops=crops).fused
 
         progress(f"fusing {source} for the first time")
         pairs = whole()  # no sample: files and memory are new
         held = _first_pairs(source, topics, parameters)
-        infrared = [to_infrared(pair.infrared.message) for pair in held]
-        visible = [to_visible(pair.visible.message) for pair in held]
+        infrared = [crops["infrared"].apply(to_infrared(pair.infrared.message), "infrared") for pair in held]
+        visible = [crops["visible"].apply(to_visible(pair.visible.message), "visible") for pair in held]
         fused = fuser.fuse(infrared[0], visible[0])
         is_mcap = storage_suffix(source) == ".mcap"
 

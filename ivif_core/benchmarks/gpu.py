@@ -139,14 +139,16 @@ def pixels(
     """Fused luminance of each backend against ONNX Runtime's, in grey levels."""
     with Fuser(model, REFERENCE) as reference:
         for name in names:
-            largest, means = 0, []
+            largest = 0
+            means: list[float] = []
             with Fuser(model, name) as fuser:
                 for infrared, visible in pairs:
                     for vividness in (0.0, 0.5, 1.0):
                         reference.vividness = fuser.vividness = vividness
                         expected, found = (one.fuse(infrared, visible, grey=True) for one in (reference, fuser))
                         difference = np.abs(found.astype(int) - expected)
-                        largest, means = max(largest, int(difference.max())), [*means, float(difference.mean())]
+                        largest = max(largest, int(difference.max()))
+                        means.append(float(difference.mean()))
             yield {"backend": name, "pairs": len(pairs), "largest": largest, "mean": round(float(np.mean(means)), 4)}
 
 
@@ -232,7 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--sizes", nargs="+", default=["x".join(map(str, size)) for size in SIZES], metavar="WxH")
     arguments = parser.parse_args(argv)
     folder, model = make_folder(arguments.out), resolve_model(arguments.model)
-    sizes = [tuple(map(int, size.split("x"))) for size in arguments.sizes]
+    sizes = [(int(width), int(height)) for width, height in (size.split("x") for size in arguments.sizes)]
     reasons = available()
     usable = [name for name in ON_GPU if reasons[name] is None]
     report = Report(machine())

@@ -7,7 +7,7 @@ together like best is found by expectation–maximisation. Flat patches, and tho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,10 @@ SIMILAR_LEVELS = 3
 """So many levels settle position, scale and rotation before the asked model is fitted."""
 
 
+Progress = Callable[[np.ndarray], Iterable[float]]
+"""Wraps what is iterated over, as tqdm does."""
+
+
 @dataclass(frozen=True)
 class Found:
     """A registration found in pairs.
@@ -64,6 +68,7 @@ def calibrate(
     scales: tuple[float, float] = SCALES,
     rotation: float = 6.0,
     shift: float = 0.5,
+    progress: Progress = iter,
 ) -> Found:
     """Register the cameras that took `pairs`.
 
@@ -73,6 +78,7 @@ def calibrate(
         scales: least and largest width of the thermal view, as a share of the visible one.
         rotation: largest rotation, degrees.
         shift: largest shift of the view's middle, as a share of the visible size.
+        progress: wraps the scales that are tried, as tqdm does.
 
     Raises:
         InputError: no pairs, different sizes, or nothing in them that matches.
@@ -87,7 +93,7 @@ def calibrate(
     sizes = {(infrared.shape, visible.shape) for infrared, visible in pairs}
     if len(sizes) != 1:
         raise InputError(f"calibration: expected pairs of one camera pair and one size, got {sorted(sizes) or 'none'}")
-    matrix = _coarse(pairs, scales, rotation, shift)
+    matrix = _coarse(pairs, scales, rotation, shift, progress)
     left, top, around = _around_the_view(pairs, matrix)
     move = np.array([[1, 0, left], [0, 1, top], [0, 0, 1.0]])
     residual, matrix = float("nan"), np.linalg.inv(move) @ matrix
@@ -130,7 +136,9 @@ def mean_score(pairs: Sequence[Pair], matrix: np.ndarray, width: int = 512) -> f
     return float(np.mean(scores))
 
 
-def _coarse(pairs: Sequence[Pair], scales: tuple[float, float], rotation: float, shift: float) -> np.ndarray:
+def _coarse(
+    pairs: Sequence[Pair], scales: tuple[float, float], rotation: float, shift: float, progress: Progress
+) -> np.ndarray:
     """The similarity, infrared -> visible pixels, whose correlation over all pairs is highest."""
     infrared_size, visible_size = pairs[0][0].shape[::-1], pairs[0][1].shape[::-1]
     finer = max(1.0, NARROW / float(np.sqrt(scales[0] * scales[1])))
@@ -143,7 +151,7 @@ def _coarse(pairs: Sequence[Pair], scales: tuple[float, float], rotation: float,
     inside = cv2.copyMakeBorder(np.ones((height, width), np.float32), pad_y, pad_y, pad_x, pad_x, cv2.BORDER_CONSTANT)
     steps = max(1, round(np.log(scales[1] / scales[0]) / 0.05))
     best, found = -np.inf, None
-    for scale in np.geomspace(*scales, steps + 1):
+    for scale in progress(np.geomspace(*scales, steps + 1)):
         for angle in np.radians(np.linspace(-rotation, rotation, 2 * int(np.ceil(rotation / 3)) + 1)):
             onto = _similarity(infrared_size, size, scale * width / infrared_size[0], angle)
             likeness = np.zeros(())

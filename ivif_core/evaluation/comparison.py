@@ -58,9 +58,9 @@ def compare(evaluation: Evaluation) -> Comparison:
     pairs = list(combinations(means, 2))
     if pairs:
         of_images = np.stack([evaluation.array(name) - evaluation.array(other) for name, other in pairs], axis=1)
-        mean, low, high = paired_bootstrap(of_images.reshape(len(of_images), -1)).reshape(3, len(pairs), -1)
+        differ, lows, highs = paired_bootstrap(of_images.reshape(len(of_images), -1)).reshape(3, len(pairs), -1)
         for k, (name, other) in enumerate(pairs):
-            found = list(zip(evaluation.columns, mean[k].tolist(), low[k].tolist(), high[k].tolist(), strict=True))
+            found = list(zip(evaluation.columns, differ[k].tolist(), lows[k].tolist(), highs[k].tolist(), strict=True))
             differences[name][other] = {column: Difference(m, lo, hi) for column, m, lo, hi in found}
             differences[other][name] = {column: Difference(-m, -hi, -lo) for column, m, lo, hi in found}
     return Comparison(ranks, differences)

@@ -87,9 +87,10 @@ class Detector:
         boxes = np.concatenate([centre - half, centre + half], axis=1) / scale
         scores = output[0, :, 4:5] * output[0, :, 5:]
         found = [
-            Detection(kind, float(scores[cell, kind]), tuple(map(float, boxes[cell])))
+            Detection(kind, float(scores[cell, kind]), (float(x0), float(y0), float(x1), float(y1)))
             for kind in self.classes
             for cell in np.flatnonzero(scores[:, kind] >= least_score)
+            for x0, y0, x1, y1 in [boxes[cell]]
         ]
         return without_doubles(found)
 

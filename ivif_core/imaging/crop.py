@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ivif_core.errors import ConfigError, InputError
+from ivif_core.types import Source
 
 MOST = 10_000
 """Rows or columns from one side."""
@@ -54,7 +55,7 @@ class Crop(NamedTuple):
         if not any(self):
             return pixels
         if self.top + self.bottom >= height or self.left + self.right >= width:
-            raise InputError(f"{what} image: {width}×{height}, of which the crop {list(self)} leaves nothing")
+            raise InputError(f"{what}: image of {width}×{height}, of which the crop {list(self)} leaves nothing")
         return np.ascontiguousarray(pixels[self.top : height - self.bottom, self.left : width - self.right])
 
     def camera_info(self, info: Any) -> Any:
@@ -71,3 +72,9 @@ class Crop(NamedTuple):
         roi.width = max(0, width - (self.left + self.right) * across)
         roi.height = max(0, height - (self.top + self.bottom) * down)
         return cropped
+
+
+Crops = Mapping[Source, Crop]
+"""What each camera's images are cropped by, before anything else is done with them."""
+
+UNCROPPED: Crops = {"infrared": Crop(), "visible": Crop()}

@@ -168,7 +168,7 @@ def to_depth(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np
     if encoding == "32FC1":
         return pixels
     if encoding in ("16UC1", "mono16"):
-        return pixels * np.float32(1e-3)  # type: ignore[no-any-return]
+        return pixels * np.float32(1e-3)
     raise InputError(f"depth image: encoding {encoding!r} is none; expected 16UC1 (mm) or 32FC1 (m)")
 
 
@@ -197,7 +197,7 @@ def fill_image(message: Any, pixels: np.ndarray, encoding: str) -> None:
     pixels = np.ascontiguousarray(pixels)
     # Copied by frombytes: assigning bytes is checked item by item in some distributions, a thousand times slower.
     data = array.array("B")
-    data.frombytes(memoryview(pixels).cast("B"))
+    data.frombytes(pixels.data.cast("B"))
     message.height, message.width = pixels.shape[:2]
     message.encoding = encoding
     message.is_bigendian = int(sys.byteorder == "big")

@@ -10,6 +10,7 @@ import re
 import struct
 
 from ivif_core.errors import InputError
+from ivif_core.imaging.jpeg_markers import next_marker
 
 MAXIMUM_MEGAPIXELS = 64.0
 """Pixels that an image may have unless more are asked for, in millions."""
@@ -88,12 +89,7 @@ def _jpeg(data: memoryview) -> tuple[int, int]:
     width = height = 0
     place = 2
     while True:
-        while data[place] != 0xFF:
-            place += 1
-        while data[place] == 0xFF:
-            place += 1
-        marker = data[place]
-        place += 1
+        marker, place = next_marker(data, place)
         if marker == _JPEG_SCAN:
             break
         if marker in _JPEG_ALONE:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from ivif_core.errors import InputError, MissingPackage
+from ivif_core.files.installation import install_command
 from ivif_core.files.writing import printable, temporary_file
 from ivif_core.imaging.orientation import matrix_orientation, upright
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS, check_size
@@ -30,7 +31,7 @@ def import_av() -> ModuleType:
     try:
         import av
     except ImportError as error:
-        raise MissingPackage("video files need PyAV; to have it: pip install 'ivif_ros[video]'") from error
+        raise MissingPackage(f"video files need PyAV; to have it: {install_command('video')}") from error
     return av
 
 

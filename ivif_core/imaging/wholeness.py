@@ -6,6 +6,7 @@ import re
 import struct
 
 from ivif_core.errors import InputError
+from ivif_core.imaging.jpeg_markers import next_marker
 
 _END, _SCAN, _ALONE = 0xD9, 0xDA, frozenset({0x01, *range(0xD0, 0xD9)})
 _AFTER_SCAN = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
@@ -40,12 +41,7 @@ def _has_jpeg_end(data: bytes) -> bool:
     """From marker to marker, since the preview in a header has an end of its own."""
     place = 2
     while True:
-        while data[place] != 0xFF:
-            place += 1
-        while data[place] == 0xFF:
-            place += 1
-        marker = data[place]
-        place += 1
+        marker, place = next_marker(data, place)
         if marker == _END:
             return True
         if marker in _ALONE or marker == 0:

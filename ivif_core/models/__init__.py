@@ -4,7 +4,15 @@ The ONNX contract: inputs `infrared`, `visible` (N×1×H×W) and, once the stude
 output `fused` (N×1×H×W). float32 in [0, 1] in `student.onnx`; `student_uint8.onnx` beside it takes and gives uint8
 0..255 and is the same network. So is `student_maps.onnx`, the form for CPUs, whose full-resolution work is done outside
 the runtime (`models.local_affine`): `statistics` (float32 1×4×2⌈H/8⌉×2⌈W/8⌉) and `vividness` in, `maps` out. Any height
-and width from 32 up. Metadata: `ivif.version`, `ivif.network` (which module it was exported from, see
+and width from 32 up.
+
+A frame is seen at the scene's scale where the metadata `ivif.scene_scale` is 1: reduced to a half where its longer side
+is over 800 pixels, to a quarter over 2100 (`local_affine.reduction_of`; H and W of `statistics` are then those of the
+reduced frame). The CPU's backends (form `maps`) and torch do so. A whole graph (`student.onnx`, `_uint8`, `_fp16`,
+`_int8`, `_bgr`) in any other runtime, TensorRT among them, sees every frame as it is: the same image up to 800 pixels,
+another one, at a higher price, above.
+
+Metadata: `ivif.version`, `ivif.network` (which module it was exported from, see
 `training.networks`), `ivif.stride`, `ivif.receptive_field`, `ivif.recipe_sha256`; and in all forms of a float32 file
 `ivif.made_from`, the SHA-256 of that file.
 """
@@ -73,7 +81,9 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         for field, value in _fields(read_bytes(path, MAXIMUM_MODEL)):
             if field == _METADATA_FIELD and isinstance(value, bytes):
                 entry = dict(_fields(value))
-                metadata[entry.get(1, b"").decode()] = entry.get(2, b"").decode()
+                name, text = entry.get(1, b""), entry.get(2, b"")
+                if isinstance(name, bytes) and isinstance(text, bytes):
+                    metadata[name.decode()] = text.decode()
             if field == _GRAPH_FIELD and isinstance(value, bytes):
                 has_graph = True
                 endless |= _CONTROL_FLOW & _operators(value)

@@ -124,4 +124,5 @@ class Skeleton:
 
 def _cells(shape: tuple[int, ...], reduction: int) -> tuple[int, int]:
     """Rows and columns of cells in whole blocks."""
-    return tuple(-(-side // (BLOCK * reduction)) * (BLOCK // CELL) for side in shape[:2])
+    rows, columns = (-(-side // (BLOCK * reduction)) * (BLOCK // CELL) for side in shape[:2])
+    return rows, columns

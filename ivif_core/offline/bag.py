@@ -17,6 +17,7 @@ from ivif_core.errors import InputError, OutputError
 from ivif_core.files.outputs import check_folder, place_folder
 from ivif_core.files.writing import temporary_folder
 from ivif_core.fusion import Fuser
+from ivif_core.imaging.crop import UNCROPPED, Crops
 from ivif_core.imaging.messages import as_sent, to_infrared, to_visible
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
 from ivif_core.imaging.suspicion import pair_warnings
@@ -68,6 +69,7 @@ def fuse_bag(
     keep_all: bool = False,
     overwrite: bool = False,
     maximum_megapixels: float = MAXIMUM_MEGAPIXELS,
+    crops: Crops = UNCROPPED,
     progress: Callable[[int, int], None] = lambda fused, of: None,
 ) -> BagResult:
     """Fuse the pairs of a bag into a new one, of the same storage, which appears only when it is whole.
@@ -84,6 +86,7 @@ def fuse_bag(
         keep_all: copy every other message too, bit by bit.
         overwrite: replace `target`, if it is of this program and holds nothing else.
         maximum_megapixels: larger images are malformed; they are not decoded.
+        crops: of both cameras; an image of which nothing is left is malformed.
         progress: told pairs fused, and visible images that the bag says to have.
 
     Raises:
@@ -94,7 +97,7 @@ def fuse_bag(
     if topics["infrared"] == topics["visible"]:
         raise InputError(f"infrared and visible are the same topic, {topics['visible']}")
     started = time.perf_counter()
-    result = BagResult()
+    result, spoilt = BagResult(), ""
     with temporary_folder(target) as part, _storage_errors(target):
         made = part / "made" / target.name  # the storage's file is named after its folder
         for folder in (made.parent, part / "recovered"):
@@ -108,7 +111,7 @@ def fuse_bag(
             workers = [partial(_fuse, worker) for worker in stack.enter_context(fuser.workers())]
             with BagWriter(made, is_mcap=is_mcap, fused_topic=fused_topic) as writer:
                 read = overlapped(pairs.read(keep_all=keep_all), 8)
-                decoded = overlapped(_decode(read, fuser.scaling, maximum_megapixels, result.warnings))
+                decoded = overlapped(_decode(read, fuser.scaling, maximum_megapixels, crops, result.warnings))
                 fused = overlapped(side_by_side(decoded, lambda item: isinstance(item, _Decoded), workers))
                 with closing(fused):
                     for item in fused:
@@ -119,12 +122,13 @@ def fuse_bag(
                             result.fused += 1
                             progress(result.fused, pairs.said["visible"])
                         elif isinstance(item, Malformed):
+                            spoilt = spoilt or item.why
                             result.dropped["malformed"] += 1
                         elif isinstance(item, Message):
                             writer.write(item.connection, item.recorded, item.raw)
                 pairs.finish()
                 if result.fused == 0:
-                    raise InputError(_explain_none(source, result, pairing))
+                    raise InputError(_explain_none(source, result, pairing, spoilt))
         place_folder(made, target, made_by="ivif bag", overwrite=overwrite)
     result.seconds = time.perf_counter() - started
     return result
@@ -147,7 +151,7 @@ def _check_keep_all(source: Path, recording: Recording, fused_topic: str) -> Non
 
 
 def _decode(
-    items: Iterator[Any], scaling: ThermalScaling, maximum_megapixels: float, warnings: list[str]
+    items: Iterator[Any], scaling: ThermalScaling, maximum_megapixels: float, crops: Crops, warnings: list[str]
 ) -> Iterator[Message | _Decoded | Malformed]:
     """Pairs as arrays; one after the other, since the scaling follows the frames. The first one is looked at."""
     is_first = True
@@ -156,15 +160,15 @@ def _decode(
             scaling.reset()
         elif isinstance(item, Pair):
             try:
-                counts = to_infrared(item.infrared.content, maximum_megapixels)
-                visible = to_visible(item.visible.content, maximum_megapixels)
+                counts = crops["infrared"].apply(to_infrared(item.infrared.content, maximum_megapixels), "infrared")
+                visible = crops["visible"].apply(to_visible(item.visible.content, maximum_megapixels), "visible")
                 if is_first:
                     is_first = False
                     sent = (as_sent(each.content, maximum_megapixels) for each in (item.infrared, item.visible))
                     warnings += pair_warnings(*sent)
                 intensity = to_intensity(counts, scaling)
-            except InputError:
-                yield Malformed()
+            except InputError as error:
+                yield Malformed(str(error))
             else:
                 yield _Decoded(item.visible, intensity, visible)
         else:
@@ -174,13 +178,16 @@ def _decode(
 def _fuse(fuser: Fuser, item: _Decoded) -> _Fused | Malformed:
     try:
         return _Fused(item.visible_message, fuser.fuse(item.intensity, item.visible))
-    except InputError:
-        return Malformed()
+    except InputError as error:
+        return Malformed(str(error))
 
 
-def _explain_none(source: Path, result: BagResult, pairing: Pairing) -> str:
+def _explain_none(source: Path, result: BagResult, pairing: Pairing, spoilt: str) -> str:
     counts = ", ".join(f"{cause} {count}" for cause, count in sorted(result.dropped.items()) if count)
-    if result.warnings and not result.dropped["malformed"]:
+    if spoilt:
+        why = "; ".join(filter(None, [spoilt, result.broken]))
+        return f"{source}: not one pair was fused ({counts}); the first malformed one: {why}"
+    if result.warnings:
         return "; ".join([f"{source}: {result.warnings[-1]}", *result.warnings[:-1], *filter(None, [result.broken])])
     return (
         f"{source}: not one pair was fused of {result.images['infrared']} infrared and {result.images['visible']} "

@@ -52,7 +52,7 @@ def extract(
         bag: as `read_bag_images`.
         folder: must not exist; it appears when all pairs are written.
         infrared, visible: topics.
-        settings: of pairing, scaling, registration and the largest image; None: the node's defaults.
+        settings: of pairing, crops, scaling, registration and the largest image; None: the node's defaults.
         every: keep every n-th pair.
         on_error: 'skip' names broken frames and goes as far as a broken bag goes; 'fail' raises.
 
@@ -110,7 +110,7 @@ def _write_pairs(
             elif isinstance(item, Malformed):
                 found.dropped["malformed"] += 1
                 if fail:
-                    raise InputError(f"{bag}: a message of its image topics is no image")
+                    raise InputError(f"{bag}: {item.why}")
             elif isinstance(item, Pair):
                 if item.visible_stamp in stamps:  # its files have the name of an earlier pair's
                     found.dropped["visible_duplicate"] += 1
@@ -119,7 +119,7 @@ def _write_pairs(
                 if (len(stamps) - 1) % every:
                     continue
                 try:
-                    _write_pair(item, folder, scaling, registration, settings.maximum_megapixels)
+                    _write_pair(item, folder, scaling, registration, settings)
                 except OutputError:  # a full disk is no fault of the pair
                     raise
                 except InputError as error:
@@ -137,10 +137,11 @@ def _write_pairs(
 
 
 def _write_pair(
-    pair: Pair, folder: Path, scaling: ThermalScaling, registration: Registration, maximum_megapixels: float
+    pair: Pair, folder: Path, scaling: ThermalScaling, registration: Registration, settings: Settings
 ) -> None:
-    visible = to_visible(pair.visible.content, maximum_megapixels)
-    counts = to_infrared(pair.infrared.content, maximum_megapixels)
+    crops, most = settings.crops(), settings.maximum_megapixels
+    visible = crops["visible"].apply(to_visible(pair.visible.content, most), "visible")
+    counts = crops["infrared"].apply(to_infrared(pair.infrared.content, most), "infrared")
     registered = prepare(counts, visible, scaling, registration).registered
     write_image(folder / "infrared" / f"{pair.visible_stamp:019d}.png", registered, sweep_folder=False)
     write_image(folder / "visible" / f"{pair.visible_stamp:019d}.png", visible, sweep_folder=False)

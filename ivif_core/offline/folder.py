@@ -13,6 +13,7 @@ from ivif_core.errors import InputError, IvifError, OutputError
 from ivif_core.files.outputs import check_apart, check_file, only_run
 from ivif_core.files.writing import check_name, is_there, make_folder, sweep
 from ivif_core.fusion import Fuser
+from ivif_core.imaging.crop import UNCROPPED, Crops
 from ivif_core.imaging.files import read_infrared, read_visible, write_image
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
 from ivif_core.offline.prefetch import overlapped
@@ -47,6 +48,7 @@ def fuse_file(
     grey: bool = False,
     overwrite: bool = False,
     maximum_megapixels: float = MAXIMUM_MEGAPIXELS,
+    crops: Crops = UNCROPPED,
 ) -> None:
     """Fuse one pair of image files into `output`, whose suffix says the format.
 
@@ -54,8 +56,7 @@ def fuse_file(
         InputError: an image is broken, or `output` is there already and `overwrite` is False, or is an input.
     """
     check_file(output, (infrared, visible), overwrite=overwrite)
-    images = read_infrared(infrared, maximum_megapixels), read_visible(visible, maximum_megapixels)
-    fused = fuser.fuse(*images, grey=grey)
+    fused = fuser.fuse(*_read_pair((infrared, visible), maximum_megapixels, crops), grey=grey)
     write_image(output, fused, overwrite=overwrite)
 
 
@@ -67,6 +68,7 @@ def fuse_folder(
     grey: bool = False,
     overwrite: bool = False,
     maximum_megapixels: float = MAXIMUM_MEGAPIXELS,
+    crops: Crops = UNCROPPED,
     progress: Callable[[Iterable[str]], Iterable[str]] = iter,
 ) -> FolderResult:
     """Fuse pairs of files into `<stem>.png`; one bad pair does not stop the rest.
@@ -78,6 +80,7 @@ def fuse_folder(
         output: folder, made where it is not there.
         overwrite: otherwise a pair whose output is there is left out.
         maximum_megapixels: of either image; a larger one is not decoded.
+        crops: of both cameras.
         progress: wraps the stems, as tqdm does.
 
     Raises:
@@ -88,7 +91,7 @@ def fuse_folder(
     make_folder(output)
     with only_run(output):
         sweep(output)
-        return _fuse_into(output, fuser, pairs, grey, overwrite, maximum_megapixels, progress)
+        return _fuse_into(output, fuser, pairs, grey, overwrite, maximum_megapixels, crops, progress)
 
 
 def _fuse_into(
@@ -98,6 +101,7 @@ def _fuse_into(
     grey: bool,
     overwrite: bool,
     maximum_megapixels: float,
+    crops: Crops,
     progress: Callable[[Iterable[str]], Iterable[str]],
 ) -> FolderResult:
     result = FolderResult()
@@ -113,7 +117,7 @@ def _fuse_into(
             result.failed[stem] = str(error)
         else:
             wanted[stem] = pair
-    made = overlapped(_fuse(overlapped(_read(wanted.values(), maximum_megapixels)), fuser, grey))
+    made = overlapped(_fuse(overlapped(_read(wanted.values(), maximum_megapixels, crops)), fuser, grey))
     with closing(made):
         for stem, fused in zip(progress(wanted), made, strict=True):
             try:
@@ -128,10 +132,15 @@ def _fuse_into(
     return result
 
 
-def _read(pairs: Iterable[Pair], maximum_megapixels: float) -> Generator[Images | IvifError, None, None]:
-    for infrared, visible in pairs:
+def _read_pair(pair: Pair, maximum_megapixels: float, crops: Crops) -> Images:
+    infrared, visible = read_infrared(pair[0], maximum_megapixels), read_visible(pair[1], maximum_megapixels)
+    return crops["infrared"].apply(infrared, str(pair[0])), crops["visible"].apply(visible, str(pair[1]))
+
+
+def _read(pairs: Iterable[Pair], maximum_megapixels: float, crops: Crops) -> Generator[Images | IvifError, None, None]:
+    for pair in pairs:
         try:
-            yield read_infrared(infrared, maximum_megapixels), read_visible(visible, maximum_megapixels)
+            yield _read_pair(pair, maximum_megapixels, crops)
         except IvifError as error:
             yield error
 

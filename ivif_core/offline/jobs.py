@@ -171,13 +171,20 @@ def _fuse(job: Job, source: Path, target: Path) -> tuple[int, str]:
                 keep_all=job.keep_all,
                 overwrite=True,
                 maximum_megapixels=parameters.maximum_megapixels,
+                crops=parameters.crops(),
             )
             malformed = result.dropped["malformed"]
             return result.fused, result.broken or (f"{malformed} malformed images" if malformed else "")
         pairs, lonely = pair_by_stem(source / "infrared", source / "visible")
         check_folder(target, [source], overwrite=True)
         with temporary_folder(target) as part:
-            made = fuse_folder(fuser, pairs, part / target.name, maximum_megapixels=parameters.maximum_megapixels)
+            made = fuse_folder(
+                fuser,
+                pairs,
+                part / target.name,
+                maximum_megapixels=parameters.maximum_megapixels,
+                crops=parameters.crops(),
+            )
             if made.unwritten:
                 raise OutputError(made.failed[made.unwritten[0]])
             if not made.written:

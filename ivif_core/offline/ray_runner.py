@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ivif_core.errors import BackendUnavailable, ConfigError
+from ivif_core.files.installation import install_command
 from ivif_core.files.writing import sweep
 from ivif_core.offline.jobs import FAILED, Job, run_job
 
@@ -35,16 +37,16 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
     try:
         import ray
     except ImportError as error:
-        raise BackendUnavailable("Ray is not installed; to have it: pip install 'ivif_ros[ray]'") from error
+        raise BackendUnavailable(f"Ray is not installed; to have it: {install_command('ray')}") from error
     if address and address != "auto":
         _check_answers(address)
     handler = signal.getsignal(signal.SIGTERM)
     try:
         if address:
-            ray.init(address=address, log_to_driver=False, logging_level="error")  # type: ignore[arg-type]
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         else:
             cpus = workers or len(os.sched_getaffinity(0))
-            ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="error")
+            ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(f"--ray {address}: no Ray cluster answers there: {error}") from error
     signal.signal(signal.SIGTERM, handler)  # Ray puts its own there, which ends the process with status 15

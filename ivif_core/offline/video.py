@@ -16,6 +16,7 @@ from ivif_core.files.outputs import check_file
 from ivif_core.files.writing import temporary_file
 from ivif_core.fusion import Fuser
 from ivif_core.imaging import colour
+from ivif_core.imaging.crop import UNCROPPED, Crop, Crops
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
 from ivif_core.imaging.video_file import H264_OPTIONS, count_packets, frame_pixels, import_av, open_video
 from ivif_core.offline.prefetch import overlapped
@@ -60,6 +61,7 @@ def fuse_video(
     grey: bool = False,
     overwrite: bool = False,
     maximum_megapixels: float = MAXIMUM_MEGAPIXELS,
+    crops: Crops = UNCROPPED,
     progress: Callable[[int, int], None] = lambda fused, of: None,
 ) -> VideoResult:
     """Fuse every visible frame with the infrared frame that is nearest in time, each counted from its video's start.
@@ -71,6 +73,7 @@ def fuse_video(
         output: .mp4, .mov or .m4v (H.264) or .mkv (lossless FFV1); appears only when whole.
         grey: write fused luminance only.
         maximum_megapixels: of a frame.
+        crops: of both videos' frames.
         progress: told frames fused, and frames that the visible video says to have (0: it does not say).
 
     Raises:
@@ -91,7 +94,7 @@ def fuse_video(
             pairing = NearestPairing(max(_interval(stream) for stream in streams.values()), _WAITING)
             container = stack.enter_context(av.open(str(temporary), "w"))  # closed, and so whole, before it is renamed
             stream = None
-            fused_frames = overlapped(_fuse(overlapped(_pair(streams, pairing)), fuser, grey))
+            fused_frames = overlapped(_fuse(overlapped(_pair(streams, pairing, crops)), fuser, grey))
             count = 0
             with closing(fused_frames):
                 for pixels, pts in fused_frames:
@@ -150,14 +153,15 @@ def _in_space(frame: Any, stream: Any, template: Any) -> Any:
     return made
 
 
-def _decode(stream: Any, source: Source) -> Iterator[tuple[int, Source, _Frame]]:
+def _decode(stream: Any, source: Source, crop: Crop) -> Iterator[tuple[int, Source, _Frame]]:
     """(ns from the video's start, source, frame), in order of time."""
     start: int | None = None
     for frame in stream.container.decode(stream):
         if frame.pts is None:
             raise InputError(f"{stream.container.name}: a frame without a time stamp")
         start = frame.pts if start is None else start
-        yield round((frame.pts - start) * stream.time_base * 10**9), source, _Frame(_pixels(frame, source), frame.pts)
+        pixels = crop.apply(_pixels(frame, source), source)
+        yield round((frame.pts - start) * stream.time_base * 10**9), source, _Frame(pixels, frame.pts)
 
 
 def _pixels(frame: Any, source: Source) -> np.ndarray:
@@ -167,10 +171,11 @@ def _pixels(frame: Any, source: Source) -> np.ndarray:
     return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
 
 
-def _pair(streams: dict[Source, Any], pairing: NearestPairing) -> Iterator[Pair]:
+def _pair(streams: dict[Source, Any], pairing: NearestPairing, crops: Crops) -> Iterator[Pair]:
     with ExitStack() as stack:
         frames = [
-            stack.enter_context(closing(overlapped(_decode(stream, source)))) for source, stream in streams.items()
+            stack.enter_context(closing(overlapped(_decode(stream, source, crops[source]))))
+            for source, stream in streams.items()
         ]
         for time, source, frame in heapq.merge(*frames, key=lambda entry: entry[0]):
             yield from pairing.add(source, time, frame)

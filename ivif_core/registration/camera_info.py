@@ -12,6 +12,7 @@ from ivif_core.registration.base import Resize
 from ivif_core.registration.blending import StandIn
 from ivif_core.registration.distortion import Distortion
 from ivif_core.registration.pinhole import Camera, Pinhole
+from ivif_core.registration.static_transforms import StaticTransforms
 from ivif_core.types import Source
 
 _TOPICS: dict[Source, str] = {"infrared": "thermal/camera_info", "visible": "rgb/camera_info"}
@@ -32,7 +33,11 @@ class CameraInfos:
             ConfigError: as `Pinhole`.
         """
         self._geometry = (rotation, translation, distance)
-        Pinhole(_ANY, _ANY, *self._geometry)  # better now than when the infos come
+        given = Pinhole(_ANY, _ANY, *self._geometry)  # better now than when the infos come
+        self._is_given = not np.array_equal(given.rotation, np.eye(3)) or given.translation.any()
+        self._placed: tuple[ArrayLike, ArrayLike] = (rotation, translation)
+        self._transforms = StaticTransforms()
+        self._frames: dict[Source, str] = {}
         self._said: dict[Source, tuple[object, ...]] = {}
         self._cameras: dict[Source, Camera] = {}
         self._refused: dict[Source, str] = {}
@@ -58,10 +63,11 @@ class CameraInfos:
         Raises:
             ConfigError: it cannot be used, said once; `problem` goes on saying it.
         """
-        said = _content(message)
+        frame = str(getattr(getattr(message, "header", None), "frame_id", ""))
+        said = (frame, *_content(message))
         if self._said.get(source) == said:
             return False
-        self._said[source] = said
+        self._said[source], self._frames[source] = said, frame
         self._cameras.pop(source, None)
         self._refused.pop(source, None)
         try:
@@ -72,6 +78,25 @@ class CameraInfos:
         finally:
             self._registration = self._made()
         return True
+
+    def use_transforms(self, transforms: StaticTransforms) -> bool:
+        """Take what `/tf_static` tells; True if the cameras now stand otherwise to each other.
+
+        It gives rotation and translation where the parameters leave both at their defaults.
+        """
+        self._transforms = transforms
+        if all(map(np.array_equal, self._placed, self._between())):
+            return False
+        self._registration = self._made()
+        return True
+
+    def _between(self) -> tuple[ArrayLike, ArrayLike]:
+        """Rotation and translation: of the parameters, else of the transforms between the infos' frames."""
+        rotation, translation, _ = self._geometry
+        frames = self._frames.get("infrared"), self._frames.get("visible")
+        if self._is_given or not all(frames):
+            return rotation, translation
+        return self._transforms.between(str(frames[0]), str(frames[1])) or (rotation, translation)
 
     def set_depth(self, depth: np.ndarray | None) -> None:
         """As `Pinhole.set_depth`, kept until both cameras are known."""
@@ -86,7 +111,8 @@ class CameraInfos:
     def _made(self) -> Resize | Pinhole:
         if len(self._cameras) < len(_TOPICS):
             return Resize()
-        pinhole = Pinhole(self._cameras["infrared"], self._cameras["visible"], *self._geometry)
+        self._placed = self._between()
+        pinhole = Pinhole(self._cameras["infrared"], self._cameras["visible"], *self._placed, self._geometry[2])
         pinhole.set_depth(self._depth)
         return pinhole
 

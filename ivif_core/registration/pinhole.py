@@ -93,7 +93,7 @@ class Camera:
         matrix = self.matrix.copy()
         matrix[:2] *= scale[:, None]
         matrix[:2, 2] += (scale - 1) / 2  # pixel centres are at whole numbers
-        return matrix  # type: ignore[no-any-return]
+        return matrix
 
     def rays(self, size: Size) -> np.ndarray:
         """float64 [H, W, 2]: x/z and y/z of what each pixel sees."""

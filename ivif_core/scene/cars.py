@@ -87,7 +87,7 @@ class Car:
 
     def _place(self, points: np.ndarray) -> np.ndarray:
         """Lateral, height, distance from the nose -> world."""
-        return np.add(_turned(points, self.approaching), (self.x, 0.0, self.z))  # type: ignore[no-any-return]
+        return np.add(_turned(points, self.approaching), (self.x, 0.0, self.z))
 
     def _draw_wheels(self, sprite: Sprite, view: View) -> None:
         tyre_heat = 21.0 if self.running else 9.5
@@ -212,6 +212,6 @@ def _shade(
     power = LAMP_POWER / (squared + 1)
     diffuse = (power * np.clip((towards * normals).sum(axis=2), 0, 1) * towards[..., 1] ** 0.7).sum(axis=0)
     shine = (26 * power * np.clip((towards * mirrored).sum(axis=2), 0, 1) ** 90).sum(axis=0)
-    return albedo * (SKY * 1.5 + diffuse[:, None] * SODIUM) + fresnel[:, None] * (  # type: ignore[no-any-return]
+    return albedo * (SKY * 1.5 + diffuse[:, None] * SODIUM) + fresnel[:, None] * (
         sky + lit_houses + shine[:, None] * SODIUM
     )

@@ -46,7 +46,7 @@ class Walker:
         foot = view.project(np.array([[self.x, 0.0, self.z]]))[0]
 
         def at(across: float, up: float) -> np.ndarray:
-            return foot + np.array([across, -up]) * scale  # type: ignore[no-any-return]
+            return foot + np.array([across, -up]) * scale
 
         reach = 0.62 if self.direction in ("left", "right") else 0.4
         sprite = Sprite(view, np.array([at(-reach, -0.08), at(reach, 1.9)]))
@@ -137,7 +137,7 @@ class Walker:
         """Light and heat over a body that is round, as far as its outline tells."""
         alpha, layer = sprite.alpha, sprite.layer
         reach = max(1.0, 0.11 * scale)
-        distance = cv2.distanceTransform(cv2.compare(alpha, 0.5, cv2.CMP_GT), cv2.DIST_L2, 3)
+        distance = cv2.distanceTransform((alpha > 0.5).astype(np.uint8), cv2.DIST_L2, 3)
         height = cv2.GaussianBlur(cv2.sqrt(np.minimum(distance / reach, 1)), (0, 0), max(0.6, 0.22 * reach))
         across = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3) * (-0.28 * reach)
         up = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3) * (0.28 * reach)

@@ -7,6 +7,8 @@ index give the same frame on one machine, and `period` frames close to a loop.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
@@ -55,7 +57,8 @@ class Street:
         canvas = self._still.copy()
         cars, people = self.cars(index), self.people(index)
         self._add_headlights(canvas, cars)
-        actors = [(actor.z, actor.draw) for actor in (*cars, *people)]
+        actors: list[tuple[float, Callable[[Canvas], None]]] = [(car.z, car.draw) for car in cars]
+        actors += [(person.z, person.draw) for person in people]
         actors.append((_VENT[2], lambda canvas: self._draw_steam(canvas, phase, cars)))
         for _, draw in sorted(actors, key=lambda actor: -actor[0]):
             draw(canvas)

@@ -66,7 +66,7 @@ class Buildings:
         for key in keys:
             total = (total ^ np.asarray(key, np.int64).astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
             total ^= total >> np.uint64(29)
-        return (total >> np.uint64(40)).astype(np.float64) / (1 << 24)  # type: ignore[no-any-return]
+        return (total >> np.uint64(40)).astype(np.float64) / (1 << 24)
 
 
 def cast(origin: np.ndarray, rays: np.ndarray, buildings: Buildings, noise: np.ndarray) -> Surfaces:

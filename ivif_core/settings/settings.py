@@ -10,7 +10,7 @@ from typing import Any
 from ivif_core.backends import EngineOptions
 from ivif_core.errors import ConfigError
 from ivif_core.fusion import Fuser
-from ivif_core.imaging.crop import Crop
+from ivif_core.imaging.crop import Crop, Crops
 from ivif_core.registration.base import Registration
 from ivif_core.registration.camera_info import CameraInfos
 from ivif_core.registration.file import make_registration
@@ -76,7 +76,7 @@ class Settings:
         """The thermal scaling, without memory of earlier frames."""
         return make_scaling(radiometry=self.radiometry(), **_group(self.values, "thermal_scaling"))
 
-    def crops(self) -> dict[Source, Crop]:
+    def crops(self) -> Crops:
         """What each camera's images are cropped by."""
         return {source: Crop.of(name, self[name]) for source, name in CROPS.items()}
 

@@ -129,7 +129,8 @@ PARAMETERS = (
         "registration.rotation",
         _IDENTITY,
         "camera_info: 3×3, row by row, in optical frames (x right, y down, z ahead): "
-        "thermal point = rotation · RGB point + translation.",
+        "thermal point = rotation · RGB point + translation. With this and the translation left as they are, both come "
+        "from /tf_static, by the frames of the two CameraInfos.",
     ),
     Parameter("registration.translation", [0.0] * 3, "camera_info: the translation of that, m."),
     Parameter("registration.distance", 10.0, "camera_info: distance of the scene from the RGB camera, m.", (0.01, 1e6)),

@@ -38,7 +38,7 @@ class LocalContrast:
 
     def __call__(self, intensity: np.ndarray) -> np.ndarray:
         """uint8 H×W -> uint8 H×W."""
-        if intensity.shape != self._shape:
+        if self._grid is None or intensity.shape != self._shape:
             self.reset()
             self._shape = intensity.shape
             self._grid = _grid(intensity.shape, self.TILES)
@@ -72,7 +72,7 @@ def tile_curves(intensity: np.ndarray, tiles: int, clip_limit: float) -> np.ndar
             histograms[row, :, column] = cv2.calcHist([tile], [0], None, [256], [0, 256]).ravel()
     clipped = np.minimum(histograms, limit)
     clipped += (tall * wide - clipped.sum(axis=1, keepdims=True)) / 256
-    return np.cumsum(clipped, axis=1) * np.float32(255 / (tall * wide))  # type: ignore[no-any-return]
+    return np.cumsum(clipped, axis=1) * np.float32(255 / (tall * wide))
 
 
 def _grid(shape: tuple[int, int], tiles: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -82,5 +82,5 @@ def _grid(shape: tuple[int, int], tiles: int) -> tuple[np.ndarray, np.ndarray, n
     down = np.clip((np.arange(height) + 0.5) / -(-height // tiles) - 0.5, 0, tiles - 1)
     upper = np.floor(down)
     rows = (upper * 256, np.minimum(upper + 1, tiles - 1) * 256, down - upper)
-    spread = (np.repeat(values[:, None], width, axis=1).astype(np.float32) for values in rows)
-    return np.repeat(across[None, :], height, axis=0).astype(np.float32), *spread
+    above, below, weight = (np.repeat(values[:, None], width, axis=1).astype(np.float32) for values in rows)
+    return np.repeat(across[None, :], height, axis=0).astype(np.float32), above, below, weight

@@ -48,8 +48,10 @@ class PixelRepair:
         if self._until_search == 0:
             self._search(counts if invalid is None else _filled(counts, *_sources(invalid)))
         self._until_search = (self._until_search - 1) % self.interval
-        mask = self._stuck if invalid is None else self._stuck | invalid
-        if mask is not self._bad_mask and (self._bad_mask is None or not np.array_equal(mask, self._bad_mask)):
+        mask = self._stuck
+        if invalid is not None:
+            mask = invalid if mask is None else mask | invalid
+        if mask is not None and not (self._bad_mask is not None and _same(mask, self._bad_mask)):
             self._bad_mask = mask
             self._bad, self._from = _sources(mask)
         return _filled(counts, self._bad, self._from) if self._bad.size else counts
@@ -63,6 +65,10 @@ class PixelRepair:
         found = stuck_pixels(counts)
         self._stuck = found if self._found is None else found & self._found
         self._found = found
+
+
+def _same(mask: np.ndarray, other: np.ndarray) -> bool:
+    return mask is other or np.array_equal(mask, other)
 
 
 def stuck_pixels(counts: np.ndarray) -> np.ndarray:
@@ -92,7 +98,7 @@ def stuck_pixels(counts: np.ndarray) -> np.ndarray:
             if 0 < np.count_nonzero(spots) < 0.02 * spots.size:  # more are the scene's, not the sensor's
                 broad = cv2.morphologyEx(spots, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
                 found |= spots > broad
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _sources(bad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -112,4 +118,4 @@ def _sources(bad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _filled(counts: np.ndarray, bad: np.ndarray, source: np.ndarray) -> np.ndarray:
     filled = counts.copy()
     filled.flat[bad] = counts.ravel()[source]
-    return filled  # type: ignore[no-any-return]
+    return filled

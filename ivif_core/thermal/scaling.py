@@ -67,7 +67,7 @@ def position(counts: np.ndarray, low: float, high: float) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore"):
         place = np.subtract(counts, np.float32(low), dtype=np.float32)
         place *= np.float32(1 / (high - low))
-    return np.fmin(np.fmax(place, 0, out=place), 1, out=place)  # type: ignore[no-any-return]
+    return np.fmin(np.fmax(place, 0, out=place), 1, out=place)
 
 
 class FixedScaling:
@@ -201,7 +201,7 @@ def equalisation_curve(taken: np.ndarray, low: float, high: float, bins: int, pl
     if index.size == 0:
         return np.linspace(0.0, 255.0, bins + 1)
     clipped = np.minimum(histogram, plateau * index.size / bins)
-    return np.concatenate([[0.0], np.cumsum(clipped)]) * (255.0 / clipped.sum())  # type: ignore[no-any-return]
+    return np.concatenate([[0.0], np.cumsum(clipped)]) * (255.0 / clipped.sum())
 
 
 def to_intensity(infrared: np.ndarray, scaling: ThermalScaling) -> np.ndarray:

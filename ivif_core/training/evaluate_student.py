@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import torch
 
+from ivif_core.errors import InputError
 from ivif_core.evaluation.metrics import measure, ssim
 from ivif_core.files.outputs import check_apart
 from ivif_core.files.writing import make_folder
@@ -35,7 +36,7 @@ def glare_ratios(fused: np.ndarray, pair: Pair) -> np.ndarray:
     saturated = cv2.erode(pair.visible, np.ones((15, 15), np.uint8)) >= 245
     fused_detail, infrared_detail = local_deviation(fused), local_deviation(pair.infrared)
     where = saturated & (infrared_detail > 6)
-    return fused_detail[where] / infrared_detail[where]  # type: ignore[no-any-return]
+    return fused_detail[where] / infrared_detail[where]
 
 
 def local_deviation(image: np.ndarray) -> np.ndarray:
@@ -60,6 +61,8 @@ def teacher_nearness(fuse: Callable[[Pair], np.ndarray], pairs: Sequence[Pair]) 
     """Mean SSIM and gradient correlation with the recorded teacher."""
     similarity, edges = [], []
     for pair in pairs:
+        if pair.teacher is None:
+            raise InputError(f"{pair.name}: no recorded teacher to compare with")
         fused = fuse(pair)
         similarity.append(ssim(fused, pair.teacher, pair.teacher) / 2)
         ours, theirs = (gradients(torch.from_numpy(image).float()[None, None]) for image in (fused, pair.teacher))
@@ -118,7 +121,7 @@ def main() -> None:
     with Fuser(arguments.model, "onnxruntime") as fuser:
 
         def fuse(pair: Pair) -> np.ndarray:
-            return fuser.fuse_luminance(pair.infrared, pair.visible).copy()  # type: ignore[no-any-return]
+            return fuser.fuse_luminance(pair.infrared, pair.visible).copy()
 
         print("| set | vividness | " + " | ".join(FIGURES) + " | glare_detail |")
         print("|---" * (len(FIGURES) + 3) + "|")

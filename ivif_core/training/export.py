@@ -6,9 +6,10 @@ import hashlib
 import io
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ivif_core import __version__
+from ivif_core.backends.tensorrt.builder import check_with_real_parser
 from ivif_core.errors import ModelError
 from ivif_core.files.writing import make_folder, write_bytes
 from ivif_core.models import check_model_target
@@ -18,7 +19,10 @@ from ivif_core.training.networks import METADATA, describe_student
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ivif_core.training.networks.student import Student
+    from ivif_core.training.networks.learned_student import LearnedStudent
+    from ivif_core.training.networks.rule_reference import RuleReference
+
+    Student: TypeAlias = LearnedStudent | RuleReference
 
 OPSET = 17
 """Read by every runtime that is supported, from TensorRT 8.6 (JetPack 6.0) on."""
@@ -39,7 +43,7 @@ def export_student(student: Student, folder: str | Path, *, recipe: str, name: s
 
     Raises:
         OutputError: a file cannot be written, or is there and no model of ivif.
-        ModelError: the network does not export, or gives NaN.
+        ModelError: the network does not export, gives NaN, or TensorRT does not take it.
     """
     folder = make_folder(folder)
     for suffix in ("", "_uint8", "_maps"):
@@ -121,7 +125,7 @@ def _eight_bit(student: Student) -> tuple[nn.Module, dict[str, Tensor], str]:
     class EightBit(torch.nn.Module):
         def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
             fused = student(infrared.float() / 255, visible.float() / 255, vividness)
-            return (255 * fused + 0.5).to(torch.uint8)  # type: ignore[no-any-return]
+            return (255 * fused + 0.5).to(torch.uint8)
 
     network = EightBit()
     network.student = student
@@ -136,4 +140,6 @@ def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
     check_for_tensorrt(model)
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()  # type: ignore[no-any-return]
+    content = model.SerializeToString()
+    check_with_real_parser(content)
+    return content

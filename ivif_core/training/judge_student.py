@@ -1,7 +1,8 @@
 """The student's figures in one go: nearness to the teacher, the field's measures and guards, what a detector finds.
 
-`python -m ivif_core.training.judge_student CHECKPOINT.pt … --shared FOLDER`; the names `average`, `first`, `untrained`
-and `two-scale-vivid` stand for what it is compared with.
+`python -m ivif_core.training.judge_student shipped CHECKPOINT.pt MODEL_uint8.onnx … --shared FOLDER`; the names
+`average`, `two-scale-vivid` and `rules` (the reference of the faithful end; the first release's student, untrained) are
+what it is compared with.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from ivif_core.models.local_affine import reduction_of
 from ivif_core.training.data.pairs import FolderPairs, Pair, is_held_out
 from ivif_core.training.evaluate_student import glare_ratios, two_scale_vivid
 from ivif_core.training.networks.learned_student import LearnedStudent
-from ivif_core.training.networks.student import Student
+from ivif_core.training.networks.rule_reference import RuleReference
+from ivif_core.training.teach_student import load_student
 
 FIGURES = ("EN", "SD", "SF", "AG", "MI", "SCD", "VIF", "Qabf", "noise_gain", "overshoot")
 Fuse = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
@@ -41,17 +43,12 @@ def load(name: str) -> Fuse:
         return lambda i, v, _: np.maximum(i, v)
     if name == "two-scale-vivid":
         return lambda i, v, _: two_scale_vivid(Pair("", i, v))
-    if name == "first":
-        first = backends.create("onnxruntime", resolve_model().with_name("student_uint8.onnx"), threads=1)
-        return lambda i, v, vividness: first.infer(i, v, vividness).copy()
-    if name == "untrained":
-        return partial(run, Student().eval())
-    from ivif_core.training.teach_student import make_student
-
-    content = torch.load(name, weights_only=True)
-    student = make_student(content["recipe"])
-    student.load_state_dict(content["model"])
-    return partial(run, student.eval())
+    if name.endswith(".onnx") or name == "shipped":
+        model = backends.create("onnxruntime", resolve_model(None if name == "shipped" else name), threads=1)
+        return lambda i, v, vividness: model.infer(i, v, vividness).copy()
+    if name == "rules":
+        return partial(run, RuleReference().eval())
+    return partial(run, load_student(name))
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ivif_core.errors import ConfigError, shown
 from ivif_core.files.reading import read_text
@@ -19,7 +19,10 @@ from ivif_core.files.writing import is_there
 from ivif_core.files.yaml_files import load_yaml
 from ivif_core.settings import BY_NAME, Settings
 
-RecipeT = TypeVar("RecipeT")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+RecipeT = TypeVar("RecipeT", bound="DataclassInstance")
 
 Ranges = Mapping[str, tuple[float, float]]
 """Key of a number, 'group.key' in a group -> least and largest value."""
@@ -239,7 +242,7 @@ def _build(kind: type[RecipeT], values: dict[str, Any], source: str, prefix: str
 
 def _convert(value: Any, kind: Any, source: str, key: str, ranges: Ranges) -> Any:
     """`value` as the annotated type; only what cannot be misunderstood is converted."""
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
             raise ConfigError(f"recipe {source}: {key} is a group of keys, got {shown(value)}")
         return _build(kind, value, source, key + ".", ranges)

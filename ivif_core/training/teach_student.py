@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from lightning.fabric import Fabric
 from torch import Tensor
 from torch.nn import functional
@@ -23,11 +24,12 @@ from ivif_core.training.data.batches import batches
 from ivif_core.training.data.degradation import Degradation, relight, worsen
 from ivif_core.training.data.frames import Frames
 from ivif_core.training.data.pairs import FolderPairs, Pair, is_held_out, split
+from ivif_core.training.export import export_student
 from ivif_core.training.losses import teaching
 from ivif_core.training.losses.sources import Sources
 from ivif_core.training.losses.teaching import FaithfulWeights, VividWeights
 from ivif_core.training.networks.learned_student import LearnedStudent, Statistics, apply
-from ivif_core.training.networks.student import Student
+from ivif_core.training.networks.rule_reference import RuleReference
 from ivif_core.training.recipe import RunRecipe, load_recipe
 from ivif_core.training.record_teacher import make_view
 from ivif_core.training.run import CHECKPOINT, Run, load_checkpoint, start
@@ -70,11 +72,11 @@ class StudentRecipe(RunRecipe):
     vivid: VividWeights = field(default_factory=VividWeights)
 
 
-def distill_student(recipe: StudentRecipe) -> Path:
-    """Train by the recipe; returns the checkpoint's path."""
+def distill_student(recipe: StudentRecipe) -> list[Path]:
+    """Train, and export `student.onnx`, `_uint8` and `_maps` into the run folder; returns their paths."""
     fabric = start(recipe)
     frames = open_frames(recipe, fabric)
-    rules = fabric.to_device(Student())  # untrained it corrects nothing: the reference of the faithful end
+    rules = fabric.to_device(RuleReference())  # untrained it corrects nothing: the reference of the faithful end
     student = make_student(vars(recipe))
     optimizer = torch.optim.Adam(student.parameters(), recipe.rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(rate_factor, recipe.steps))
@@ -106,7 +108,23 @@ def distill_student(recipe: StudentRecipe) -> Path:
         fabric.clip_gradients(student, optimizer, max_norm=1.0)
         optimizer.step()
         schedule.step()
-    return Path(recipe.output) / CHECKPOINT
+
+    paths: list[Path] = []
+    if fabric.is_global_zero:
+        paths = export_checkpoint(Path(recipe.output) / CHECKPOINT, recipe.output)
+    fabric.barrier()
+    return paths
+
+
+def export_checkpoint(checkpoint: str | Path, folder: str | Path, name: str = "student") -> list[Path]:
+    """Export the student of a checkpoint, as `ivif_core.training.export.export_student`.
+
+    Raises:
+        ModelError: no checkpoint of a student.
+    """
+    recipe = load_checkpoint(checkpoint, "student")["recipe"]
+    text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)  # the run folder's recipe.yaml
+    return export_student(load_student(checkpoint), folder, recipe=text, name=name)
 
 
 def rate_factor(steps: int, step: int) -> float:
@@ -122,7 +140,7 @@ def losses(
     seen: tuple[Tensor, Tensor],
     scene: tuple[Tensor, Tensor],
     teacher: Tensor,
-    rules: Student,
+    rules: RuleReference,
 ) -> tuple[Tensor, dict[str, dict[str, Tensor]]]:
     """The loss, and its parts, not weighted, of `faithful`, `teacher`, `guards` and `overflow`.
 
@@ -243,7 +261,8 @@ def load_student(checkpoint: str | Path) -> LearnedStudent:
 
 def main(arguments: Sequence[str]) -> None:
     """`python -m ivif_core.training.teach_student RECIPE.yaml [key=value …]`"""
-    print(distill_student(load_recipe(StudentRecipe, arguments[0], arguments[1:])))
+    for path in distill_student(load_recipe(StudentRecipe, arguments[0], arguments[1:])):
+        print(path)
 
 
 if __name__ == "__main__":

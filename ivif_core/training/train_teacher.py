@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
+from torch import Tensor
 
 from ivif_core.errors import ConfigError
 from ivif_core.training.data.batches import Affine, Crops
@@ -115,7 +116,10 @@ def train_teacher(recipe: TeacherRecipe) -> Path:
     optimizer = torch.optim.Adam(teacher.parameters(), recipe.rate, betas=(0.9, 0.999))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(rate_factor, recipe))
     teacher, optimizer = fabric.setup(teacher, optimizer)
-    over_processes = partial(fabric.all_reduce, reduce_op="mean")
+
+    def over_processes(value: Tensor) -> Tensor:
+        return cast(Tensor, fabric.all_reduce(value, reduce_op="mean"))
+
     clip = FrozenClip(recipe.clip.model, recipe.clip.pretrained)
     language = LanguageDrivenLoss(clip, recipe.texts, recipe.language, recipe.patches, over_processes)
     language.to(fabric.device)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ivif_core.backends.onnxruntime_quantizer import quantise
+from ivif_core.backends.tensorrt.builder import check_with_real_parser
 from ivif_core.errors import ConfigError, ModelError
 from ivif_core.files.writing import make_folder, write_bytes
 from ivif_core.imaging.colour import luminance
@@ -73,9 +74,9 @@ def write_variants(
     for variant in variants:
         if variant == "bgr":
             whole = _between(original, FromColour(), ToColour(), ("visible_y", "bgr"))
-            result = to_half(whole, lambda node: _is_of_rules(node) or "/luminance/" in node.name)
+            result = to_half(whole, lambda node: _needs_float32(node) or "/luminance/" in node.name)
         elif variant == "fp16":
-            result = to_half(_between(original, FromGrey(), ToGrey(), ()), _is_of_rules)
+            result = to_half(_between(original, FromGrey(), ToGrey(), ()), _needs_float32)
         else:
             result = _quantised(_between(original, FromGrey(), ToGrey(), ()), calibration)
         check_for_tensorrt(result)
@@ -83,7 +84,9 @@ def write_variants(
         properties["ivif.precision"] = "int8" if variant == "int8" else "fp16"
         properties["ivif.made_from"] = hashlib.sha256(model.read_bytes()).hexdigest()
         onnx.helper.set_model_props(result, properties)
-        write_bytes(made[variant], result.SerializeToString())
+        content = result.SerializeToString()
+        check_with_real_parser(content)
+        write_bytes(made[variant], content)
     return made
 
 
@@ -140,7 +143,9 @@ def _quantised(model: ModelProto, calibration: Iterable[Pair]) -> ModelProto:
     for index, (infrared, visible) in enumerate(calibration):
         images = {"infrared": infrared[None, None], "visible": luminance(visible)[None, None]}
         for vividness in (0.0, 1.0) if index % 2 else (0.5,):
-            feeds.append({**images, **({"vividness": np.float32([vividness])} if "vividness" in taken else {})})
+            feeds.append(
+                {**images, **({"vividness": np.array([vividness], np.float32)} if "vividness" in taken else {})}
+            )
     if not feeds:
         raise ConfigError("int8 needs pairs to calibrate on; give a folder of them")
     convolutions = [node.name for node in model.graph.node if node.op_type == "Conv" and len(node.input) == 3]
@@ -149,14 +154,15 @@ def _quantised(model: ModelProto, calibration: Iterable[Pair]) -> ModelProto:
     # The last one gives the coefficients themselves, whose rounding would be seen all over the image.
     quantised = quantise(model, convolutions[:-1] or convolutions, feeds)
     in_float = _beside_quantisation(quantised)
-    return to_half(quantised, lambda node: _is_of_rules(node) or node.name in in_float)
+    return to_half(quantised, lambda node: _needs_float32(node) or node.name in in_float)
 
 
-def _is_of_rules(node: NodeProto) -> bool:
-    """Whether a node is of the student's rules at 1/4 resolution, which cost next to nothing but magnify rounding:
-    small differences decide between the sources, and large terms cancel."""
-    trained = ("/maps/stem", "/maps/body", "/maps/head")
-    return node.name.startswith(("/statistics/", "/maps/")) and not node.name.startswith(trained)
+def _needs_float32(node: NodeProto) -> bool:
+    """Whether a node at 1/4 resolution is none of the trained layers: it costs next to nothing but magnifies rounding,
+    since logarithms and differences of small numbers are taken, and large terms cancel in the maps."""
+    trained = ("/maps/stem", "/maps/to_wide", "/maps/wide", "/maps/from_wide", "/maps/body", "/maps/mix", "/maps/head")
+    at_cells = ("/statistics/", "/of_cells/", "/maps/")
+    return node.name.startswith(at_cells) and not node.name.startswith(trained)
 
 
 def _beside_quantisation(model: ModelProto) -> set[str]:

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -81,9 +82,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             meter.sample()
         cores = meter.cores()
         processes.wait(1.5)  # the last diagnostics hold the final counts
-        sent = int(replay.stdout.read().split()[1])
+        sent = int(_said(replay).split()[1])
         processes.stop("receiver")
-        seen = json.loads(receiver.stdout.read())
+        seen = json.loads(_said(receiver))
         status = processes.stop("node")
     fused = seen.pop("fused")
     return {
@@ -99,6 +100,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "node peak private MB": round(meter.peak_private / 1024, 1),
         "node exit status": status,
     }
+
+
+def _said(child: subprocess.Popen[str]) -> str:
+    """What a captured child printed."""
+    assert child.stdout is not None
+    return child.stdout.read()
 
 
 def _processor() -> str:

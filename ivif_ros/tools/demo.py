@@ -39,6 +39,8 @@ def run(replay: list[str], node: list[str], seconds: float, out: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m ivif_ros.tools.demo", description=__doc__)
     parser.add_argument("data", nargs="?", help="folder with infrared/ and visible/, or a bag; none: rendered scene")
+    parser.add_argument("--infrared-topic", metavar="TOPIC", help="thermal topic in the bag; none: found by its images")
+    parser.add_argument("--visible-topic", metavar="TOPIC", help="RGB topic in the bag; none: found by its images")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the recording")
     parser.add_argument("--output", type=Path, default=Path("out"), help="folder for demo.mp4, demo.png and logs/")
     parser.add_argument("--node", default="", help="more arguments for the node, as '--ros-args -p vividness:=1.0'")
@@ -46,6 +48,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     data = Path(arguments.data) if arguments.data else None
     replay = [arguments.data] if arguments.data else ["--raw16"]
+    for option, topic in (("--infrared-topic", arguments.infrared_topic), ("--visible-topic", arguments.visible_topic)):
+        replay += [option, topic] if topic else []
     if not arguments.data:
         print("demo: rendering the street takes some ten seconds; your own pairs or bag: make demo DATA=…", flush=True)
     try:

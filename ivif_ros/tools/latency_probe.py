@@ -11,7 +11,7 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -22,6 +22,9 @@ from sensor_msgs.msg import Image
 
 from ivif_ros.stamps import stamp_time
 from ivif_ros.statistics import quantile
+
+if TYPE_CHECKING:  # older distributions have no such name
+    from rclpy.subscription import MessageInfo
 
 
 class Receiver(Node):
@@ -34,7 +37,7 @@ class Receiver(Node):
         self.create_subscription(Image, "ivif/fused", self._on_fused, qos_profile_sensor_data)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
-    def _on_fused(self, message: Image, info: dict[str, Any]) -> None:
+    def _on_fused(self, message: Image, info: MessageInfo) -> None:
         received = self.get_clock().now().nanoseconds
         self._times.append((stamp_time(message.header.stamp), info["source_timestamp"], received))
 

@@ -144,7 +144,7 @@ class Recorder(Node):
 
 
 def record(recorder: Recorder, seconds: float, patience: float) -> Measured:
-    """Listen for `seconds` from the first fused frame on, printing a live line.
+    """Listen for `seconds` from the first fused frame on, with a live line on a terminal.
 
     Raises:
         IvifError: no fused frame within `patience` seconds (which cameras were heard is said), or the stream ended.
@@ -152,7 +152,7 @@ def record(recorder: Recorder, seconds: float, patience: float) -> Measured:
     executor = SingleThreadedExecutor(context=recorder.context)
     executor.add_node(recorder)
     measured, begin, shown = recorder.measured, time.monotonic(), 0.0
-    first, newest, count, said = 0.0, begin, 0, ""
+    first, newest, count = 0.0, begin, 0
     while not first or time.monotonic() < first + seconds:
         executor.spin_once(timeout_sec=0.1)
         now = time.monotonic()
@@ -160,11 +160,10 @@ def record(recorder: Recorder, seconds: float, patience: float) -> Measured:
             first, newest, count = first or now, now, len(measured.stamps)
         if now - newest > (patience if not first else 5.0):
             raise IvifError(f"no fused frame for {now - newest:.0f} s; heard of the cameras: {recorder.heard}")
-        if now - shown > (0.2 if sys.stdout.isatty() else 1.0):
+        if sys.stdout.isatty() and now - shown > 0.2:
             line = measured.line() if first else f"waiting for fused frames; heard of the cameras: {recorder.heard}"
-            if line != said:
-                print(line, end="\033[K\r" if sys.stdout.isatty() else "\n", flush=True)
-            shown, said = now, line
+            print(line, end="\033[K\r", flush=True)
+            shown = now
     executor.remove_node(recorder)
     return measured
 
@@ -218,6 +217,10 @@ def main(argv: list[str] | None = None) -> int:
         make_folder(arguments.output)
         measured = record(recorder, arguments.seconds, arguments.patience)
         recorder.finish()
+        if recorder.picture is None:
+            raise IvifError(
+                f"fused frames came, but no camera image of their stamps; heard of the cameras: {recorder.heard}"
+            )
         write_image(arguments.output / PICTURE, recorder.picture)  # first: its mark stands for both
         write_video(arguments.output / VIDEO, recorder.jpegs, measured.rate)
         print(f"\n{summary(measured)}\nleft       {VIDEO} and {PICTURE} in {arguments.output}")

@@ -22,10 +22,14 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, Image
+from tqdm import tqdm
 
 from ivif_core.errors import IvifError
 from ivif_core.imaging.messages import fill_image
+from ivif_core.offline.bags.cameras import find_cameras
 from ivif_core.settings import Settings, read_parameter_file
+from ivif_core.types import Source
+from ivif_ros.inputs import info_topic
 from ivif_ros.tools import frames
 from ivif_ros.tools.frames import Frame
 from ivif_ros.tools.processes import adopt_fastdds_profile
@@ -34,6 +38,10 @@ FRAME_IDS = {"infrared": "thermal_optical_frame", "visible": "rgb_optical_frame"
 ENCODINGS = {np.uint8: "mono8", np.uint16: "mono16", np.float32: "32FC1"}
 DEFAULT_RATE = 30.0
 SCENE_SECONDS = 8.0
+HOW_TO_NAME = (
+    "replay --infrared-topic TOPIC --visible-topic TOPIC; ros2 launch … infrared:=TOPIC visible:=TOPIC; "
+    "make demo … INFRARED=TOPIC VISIBLE=TOPIC"
+)
 LATEST_START = 1.0
 """Seconds behind schedule after which the schedule starts anew (the machine slept) instead of being caught up."""
 
@@ -51,7 +59,7 @@ class Cameras(Node):
             "infrared": self.create_publisher(Image, "thermal/image_raw", qos_profile_sensor_data),
             "visible": self.create_publisher(Image, "rgb/image_raw", qos_profile_sensor_data),
         }
-        self._camera_info = self.create_publisher(CameraInfo, "rgb/camera_info", qos_profile_sensor_data)
+        self._camera_info = self.create_publisher(CameraInfo, info_topic(self, "rgb"), qos_profile_sensor_data)
         self._offset = Duration(nanoseconds=round(infrared_offset * 1e9))
         self.sent = {"infrared": 0, "visible": 0}
         self.refused = 0
@@ -121,7 +129,10 @@ def make_laps(arguments: argparse.Namespace, stopped: threading.Event) -> Iterat
     given = read_parameter_file(arguments.params) if arguments.params else {}
     most = Settings.from_values(given).maximum_megapixels
     if source is not None and not (source / "infrared").is_dir():
-        topics = (arguments.infrared_topic, arguments.visible_topic)
+        named: dict[Source, str | None] = {"infrared": arguments.infrared_topic, "visible": arguments.visible_topic}
+        found = find_cameras(source, named, HOW_TO_NAME)
+        topics = (found["infrared"], found["visible"])
+        print(f"replay: the cameras of {source}: thermal {topics[0]}, RGB {topics[1]}", flush=True)
         while True:
             yield (_shown(frame, arguments) for frame in frames.bag_frames(source, topics, rate, most))
     rate = rate or DEFAULT_RATE
@@ -130,7 +141,10 @@ def make_laps(arguments: argparse.Namespace, stopped: threading.Event) -> Iterat
     else:
         pairs = frames.folder_pairs(source, most)
     kept = []
-    for frame in frames.pair_frames(pairs, rate):
+    if source is None:
+        print("replay: rendering the street, which takes some ten seconds", flush=True)
+    shown = frames.pair_frames(pairs, rate)
+    for frame in tqdm(shown, "preparing", unit="image", leave=False, disable=None):  # None: only on a terminal
         if stopped.is_set():
             return
         kept.append(_shown(frame, arguments))
@@ -189,10 +203,15 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--infrared-size", type=_size, metavar="WxH", help="resize thermal images")
     parser.add_argument("--visible-size", type=_size, metavar="WxH", help="resize RGB images, or the scene itself")
     parser.add_argument("--infrared-offset", type=float, default=0.0, help="added to thermal stamps, s")
-    parser.add_argument("--infrared-topic", default="/thermal/image_raw", help="thermal topic in the bag")
-    parser.add_argument("--visible-topic", default="/rgb/image_raw", help="RGB topic in the bag")
+    parser.add_argument("--infrared-topic", metavar="TOPIC", help="thermal topic in the bag; none: found by its images")
+    parser.add_argument("--visible-topic", metavar="TOPIC", help="RGB topic in the bag; none: found by its images")
     parser.add_argument("--seed", type=int, default=0, help="of the rendered scene")
-    parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file of the node: maximum_megapixels")
+    parser.add_argument(
+        "--params",
+        type=Path,
+        metavar="FILE",
+        help="parameter file of the node: maximum_megapixels; the node crops",
+    )
     return parser.parse_args(arguments)
 
 

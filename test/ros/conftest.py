@@ -13,7 +13,7 @@ import pytest
 from ivif_ros.tools.processes import isolated_environment
 
 if importlib.util.find_spec("rclpy") is None:
-    collect_ignore_glob = ["test_*.py"]  # no ROS here: pip install 'ivif_ros[ros]'
+    collect_ignore_glob = ["*test_*.py"]  # no ROS here: pip install 'ivif_ros[ros]'
 else:
     os.environ.update(isolated_environment())
     import rclpy

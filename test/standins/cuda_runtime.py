@@ -30,6 +30,7 @@ NAMES = [
     "cudaGraphLaunch",
     "cudaMalloc",
     "cudaMallocHost",
+    "cudaMemGetInfo",
     "cudaMemcpyAsync",
     "cudaMemcpyKind",
     "cudaSetDevice",
@@ -162,6 +163,10 @@ class CudaRuntime:
         address, self._next_address = self._next_address, self._next_address + (nbytes + 511) // 256 * 256
         self.device_memory[address] = np.full(nbytes, 0xA5, np.uint8)  # never zero by chance
         return _OK, address
+
+    def cudaMemGetInfo(self) -> tuple:
+        total = 8 << 30
+        return _OK, total - sum(block.nbytes for block in self.device_memory.values()), total
 
     def cudaFree(self, address: int) -> tuple:
         return (_OK if self.device_memory.pop(address, None) is not None else _INVALID,)

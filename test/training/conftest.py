@@ -8,8 +8,8 @@ import pytest
 
 from ivif_core.imaging.files import write_image
 
-# Without the extra `train` there is nothing to test here.
-collect_ignore_glob = [] if all(map(find_spec, ("torch", "lightning", "open_clip"))) else ["test_*.py"]
+# Without the extra `train` there is nothing to test here, nor in the folders below.
+collect_ignore_glob = [] if all(map(find_spec, ("torch", "lightning", "open_clip"))) else ["*test_*.py"]
 
 RECIPE = """
 steps: 6

@@ -18,8 +18,7 @@ from ivif_core.cli.main import main
 from ivif_core.fusion import Fuser
 from ivif_core.models import read_metadata
 from ivif_core.training.data.pairs import FolderPairs
-from ivif_core.training.networks.student import Student
-from ivif_core.training.run import load_checkpoint
+from ivif_core.training.teach_student import load_student
 from ivif_ros.tools.processes import Processes, isolated_environment
 from test.core.recorded_bag import TOPICS, record
 
@@ -77,7 +76,17 @@ def journey(workshop, tmp_path_factory) -> Journey:
     bag = [f"data={folder / 'bag'}", *(f"bag.{name}={topic}" for name, topic in TOPICS.items())]
     teacher = ["train", str(workshop / "recipe.yaml"), f"output={folder / 'teacher'}", "steps=2", *bag]
     assert main(teacher) == 0
-    small = ["steps=3", "batch=2", "crop=64", "channels=8", "accelerator=cpu", "validation_share=0.0"]
+    small = [
+        "steps=3",
+        "batch=2",
+        "crop=32",
+        "width=64",
+        "recorded=",
+        "channels=8",
+        "wide_channels=8",
+        "accelerator=cpu",
+        "validation_share=0.0",
+    ]
     taught = [f"teacher={folder / 'teacher/last.pt'}", f"output={folder / 'student'}"]
     assert main(["distill", str(ROOT / "training/recipes/student.yaml"), *taught, *small, *bag]) == 0
     assert main(["export", str(folder / "student/last.pt"), "-o", str(folder / "models")]) == 0
@@ -86,15 +95,13 @@ def journey(workshop, tmp_path_factory) -> Journey:
 
 def test_the_exported_model_is_the_trained_student(journey):
     assert read_metadata(journey.model) == read_metadata(journey.folder / "student/student_uint8.onnx")
-    content = load_checkpoint(journey.folder / "student/last.pt", "student")
-    student = Student(content["recipe"]["channels"], tuple(content["recipe"]["dilations"]))
-    student.load_state_dict(content["model"])
+    student = load_student(journey.folder / "student/last.pt")
     pairs = FolderPairs(journey.folder / "student/pairs")
     assert len(pairs) == 4
     with Fuser(journey.model, "onnxruntime", vividness=VIVIDNESS) as fuser, torch.no_grad():
         for pair in pairs:
             sources = [torch.from_numpy(image)[None, None] / 255 for image in (pair.infrared, pair.visible)]
-            expected = 255 * student.eval()(*sources, torch.tensor([VIVIDNESS]))[0, 0].numpy()
+            expected = 255 * student(*sources, torch.tensor([VIVIDNESS]))[0, 0].numpy()
             assert np.abs(fuser.fuse(pair.infrared, pair.visible).astype(float) - expected).max() <= 1.0
 
 

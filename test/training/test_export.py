@@ -10,14 +10,15 @@ from ivif_core.backends.onnxruntime import OnnxRuntimeRunner
 from ivif_core.errors import ModelError
 from ivif_core.models import read_metadata
 from ivif_core.models.onnx_graph import check_for_tensorrt, operators
+from ivif_core.training import export
 from ivif_core.training.export import export_student
-from ivif_core.training.networks.student import Student
+from ivif_core.training.networks.learned_student import LearnedStudent
 
 
 @pytest.fixture(scope="module")
-def student() -> Student:
+def student() -> LearnedStudent:
     torch.manual_seed(0)
-    made = Student().eval()
+    made = LearnedStudent().eval()
     with torch.no_grad():
         made.maps.head.weight.normal_(0, 0.05)
     return made
@@ -53,9 +54,31 @@ def test_exported_files_are_of_operators_that_tensorrt_parses(student, tmp_path)
 
 
 def test_broken_weights_are_not_exported(student, tmp_path) -> None:
-    broken = Student()
+    broken = LearnedStudent()
     with torch.no_grad():
         broken.maps.head.bias.fill_(float("nan"))
     with pytest.raises(ModelError, match="NaN"):
         export_student(broken, tmp_path, recipe="r")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_the_real_parser_refuses_is_not_written(student, tmp_path, monkeypatch) -> None:
+    """An attribute value that ONNX takes and TensorRT does not."""
+    pytest.importorskip("tensorrt_rtx", reason="pip install tensorrt-rtx-cu12 (x86-64)")
+    real = export.fold_constants
+
+    def with_antialiasing(model):
+        folded = real(model)
+        for node in folded.graph.node:
+            if node.op_type == "MaxPool":
+                node.op_type = "LpPool"  # in ONNX's set, in neither list of TensorRT's
+                del node.attribute[:]
+                node.attribute.append(onnx.helper.make_attribute("kernel_shape", [1, 1]))
+                node.attribute.append(onnx.helper.make_attribute("p", 3))
+        return folded
+
+    monkeypatch.setattr(export, "fold_constants", with_antialiasing)
+    monkeypatch.setattr(export, "check_for_tensorrt", lambda model: None)  # our own list, which is asked first
+    with pytest.raises(ModelError, match=r"tensorrt-rtx .* cannot parse the model: .*LpPool"):
+        export_student(student, tmp_path, recipe="r")
     assert list(tmp_path.iterdir()) == []

@@ -16,7 +16,7 @@ from typing import Any
 
 from ivif_core.backends.tensorrt.engine_cache import BuildCancelled
 from ivif_core.backends.tensorrt.engine_options import EngineOptions
-from ivif_core.backends.tensorrt.library import Gpu, Library
+from ivif_core.backends.tensorrt.library import LIBRARIES, Gpu, Library
 from ivif_core.errors import BackendUnavailable, ModelError
 
 _LOG = logging.getLogger(__name__)
@@ -87,18 +87,8 @@ def build_engine(
         BuildCancelled: `cancelled` was set.
     """
     builder = trt.Builder(logger)
-    flags = trt.NetworkDefinitionCreationFlag
-    strongly_typed = hasattr(flags, "STRONGLY_TYPED") and types == options.precision
-    creation = 0
-    if strongly_typed:
-        creation |= 1 << int(flags.STRONGLY_TYPED)
-    if hasattr(flags, "EXPLICIT_BATCH"):
-        creation |= 1 << int(flags.EXPLICIT_BATCH)
-    network = builder.create_network(creation)
-    parser = trt.OnnxParser(network, logger)
-    if not parser.parse(onnx):
-        errors = "; ".join(_complaint(parser.get_error(i)) for i in range(parser.num_errors))
-        raise ModelError(f"{library.name} {trt.__version__} cannot parse the model: {errors}")
+    strongly_typed = hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED") and types == options.precision
+    network, _parser = _parsed(library, trt, builder, onnx, logger, strongly_typed)
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE_BYTES)
     _set_precision(trt, config, types, options, strongly_typed)
@@ -117,6 +107,41 @@ def build_engine(
         raise ModelError(f"{library.name} {trt.__version__} cannot build the engine: {logger.last_errors()}")
     measured = bytes(config.get_timing_cache().serialize()) if library.keeps_timings else b""
     return bytes(engine), measured
+
+
+def check_with_real_parser(onnx: bytes) -> None:
+    """Let TensorRT for RTX parse a model where it is installed, which needs no GPU; else nothing happens.
+
+    Raises:
+        ModelError: it refuses the model; says why.
+    """
+    library = LIBRARIES["tensorrt-rtx"]
+    if library.is_installed():
+        trt = library.load()
+        logger = make_logger(trt)
+        _parsed(library, trt, trt.Builder(logger), onnx, logger, strongly_typed=True)
+
+
+def _parsed(
+    library: Library, trt: Any, builder: Any, onnx: bytes, logger: Any, strongly_typed: bool
+) -> tuple[Any, Any]:
+    """The network, and its parser, which must live as long.
+
+    Raises:
+        ModelError: the parser refuses the model.
+    """
+    flags = trt.NetworkDefinitionCreationFlag
+    creation = 0
+    if strongly_typed:
+        creation |= 1 << int(flags.STRONGLY_TYPED)
+    if hasattr(flags, "EXPLICIT_BATCH"):
+        creation |= 1 << int(flags.EXPLICIT_BATCH)
+    network = builder.create_network(creation)
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(onnx):
+        errors = "; ".join(_complaint(parser.get_error(i)) for i in range(parser.num_errors))
+        raise ModelError(f"{library.name} {trt.__version__} cannot parse the model: {errors}")
+    return network, parser
 
 
 def _complaint(error: Any) -> str:

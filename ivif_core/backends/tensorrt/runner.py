@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ivif_core.backends.cuda import Cuda, CudaError, compute_capability, device_count, host_array
+from ivif_core.backends.cuda import Cuda, CudaError, compute_capability, device_count
 from ivif_core.backends.runner import Feeds, Outputs, Port, Runner
 from ivif_core.backends.tensorrt.builder import (
     Progress,
@@ -23,7 +23,9 @@ from ivif_core.backends.tensorrt.builder import (
 from ivif_core.backends.tensorrt.engine_cache import EngineCache, key_of
 from ivif_core.backends.tensorrt.engine_options import EngineOptions
 from ivif_core.backends.tensorrt.library import Gpu, Library, choose
+from ivif_core.backends.tensorrt.slot import Slot, types_of
 from ivif_core.errors import BackendUnavailable, InputError, ModelError
+from ivif_core.files.installation import install_command
 from ivif_core.models.variants import typed_model
 
 _LOG = logging.getLogger(__name__)
@@ -38,7 +40,7 @@ class TensorRtRunner(Runner):
     name: ClassVar[str] = "tensorrt"
     requirement: ClassVar[str] = (
         "an NVIDIA GPU with cuda-python and TensorRT: on Jetson 8.6 or later from JetPack, on a desktop "
-        "pip install 'ivif_ros[tensorrt-rtx]'; see docs/jetson.md"
+        f"{install_command('tensorrt-rtx')}; see docs/jetson.md"
     )
 
     def __init__(
@@ -141,8 +143,8 @@ class TensorRtRunner(Runner):
     def _cache(self) -> EngineCache:
         return EngineCache(self.engine.cache, self.engine.cache_limit_bytes)
 
-    def _slot(self, engine: Any) -> _Slot:
-        return _Slot(self._cuda, self._trt, engine, self._config, captures=not self._lib.captures_itself)
+    def _slot(self, engine: Any) -> Slot:
+        return Slot(self._cuda, self._trt, engine, self._config, captures=not self._lib.captures_itself)
 
     def _engine(self, runtime: Any) -> Any:
         found: list[Any] = []
@@ -195,7 +197,7 @@ class TensorRtRunner(Runner):
         self.open()
         if len(self._slots) == 1:
             self._slots.append(self._slot(self._slots[0].engine))
-        pending: list[tuple[_Slot, tuple[int, int]]] = []
+        pending: list[tuple[Slot, tuple[int, int]]] = []
         try:
             for index, feed in enumerate(feeds):
                 self._cuda.use()
@@ -255,137 +257,13 @@ class TensorRtRunner(Runner):
         return f"{self._lib.name} {self._trt.__version__} ({self._cuda.name}, {self._precision})"
 
 
-class _Slot:
-    """One execution context with its stream, memory and CUDA graph, for one shape of images at a time."""
-
-    def __init__(self, cuda: Cuda, trt: Any, engine: Any, config: Any, *, captures: bool) -> None:
-        self.engine = engine
-        self._cuda = cuda
-        self._types = _types(trt, engine)
-        self._outputs = [name for name in self._types if engine.get_tensor_mode(name) != trt.TensorIOMode.INPUT]
-        self._context = engine.create_execution_context(*([] if config is None else [config]))
-        if self._context is None:
-            raise CudaError(
-                "TensorRT has no memory for an execution context: free GPU memory or lower the maximum size"
-            )
-        self._stream = cuda.create_stream()
-        self._shapes: dict[str, tuple[int, ...]] = {}
-        self._memory = contextlib.ExitStack()
-        self._device: dict[str, tuple[int, int]] = {}
-        self._host: dict[str, tuple[int, np.ndarray]] = {}
-        self._graph: Any = None
-        self._may_capture = captures
-        self._warm = False
-
-    def submit(self, feeds: Feeds) -> None:
-        """Start the work on one pair; the images may be overwritten when this returns."""
-        self._prepare({name: feed.shape for name, feed in feeds.items()})
-        for name, feed in feeds.items():
-            np.copyto(self._host[name][1], feed)
-        if self._graph is None and self._warm and self._may_capture:
-            self._capture()
-        if self._graph is not None:
-            self._cuda.launch(self._graph, self._stream)
-        else:
-            self._enqueue()
-            self._warm = True  # a capture needs one run before it, in which TensorRT sets itself up
-
-    def collect(self) -> Outputs:
-        """Wait for the work; returns copies of the outputs, since pinned memory may go with the next shape."""
-        self.wait()
-        return {name: self._host[name][1].copy() for name in self._outputs}
-
-    def wait(self) -> None:
-        """Wait for the work and leave its result; nothing once closed."""
-        if self._context is not None:
-            self._cuda.synchronize(self._stream)
-
-    def close(self) -> None:
-        """Give everything back; the context first, since it uses the rest."""
-        with contextlib.ExitStack() as stack:
-            stack.callback(self._cuda.destroy_stream, self._stream)
-            stack.callback(self._release)
-            stack.callback(self.wait)
-        self._context = self.engine = None
-
-    def _release(self) -> None:
-        self._shapes = {}
-        self._memory.close()
-        self._graph, self._warm = None, False
-
-    def _prepare(self, shapes: dict[str, tuple[int, ...]]) -> None:
-        if shapes == self._shapes:
-            return
-        self.wait()
-        self._release()
-        context = self._context
-        for name, shape in shapes.items():
-            if not context.set_input_shape(name, shape):
-                raise InputError(f"TensorRT refuses {name} of shape {shape}")
-        missing = context.infer_shapes()
-        if missing:
-            raise ModelError(f"TensorRT lacks the shapes of {', '.join(missing)}")
-        try:
-            for name, dtype in self._types.items():
-                shape = tuple(context.get_tensor_shape(name))
-                nbytes = int(np.prod(shape)) * dtype.itemsize
-                device = self._cuda.allocate(nbytes)
-                self._memory.callback(self._cuda.free, device)
-                host = self._cuda.allocate_host(nbytes)
-                self._memory.callback(self._cuda.free_host, host)
-                self._device[name] = device, nbytes
-                self._host[name] = host, host_array(host, shape, dtype)
-                if not context.set_tensor_address(name, device):
-                    raise ModelError(f"TensorRT refuses the memory for {name}")
-        except BaseException:
-            self._release()
-            raise
-        self._shapes = shapes
-
-    def _enqueue(self) -> None:
-        for name in self._shapes:
-            device, nbytes = self._device[name]
-            self._cuda.copy_in(device, self._host[name][0], nbytes, self._stream)
-        if not self._context.execute_async_v3(int(self._stream)):
-            raise CudaError("TensorRT could not start the engine")
-        for name in self._outputs:
-            device, nbytes = self._device[name]
-            self._cuda.copy_out(self._host[name][0], device, nbytes, self._stream)
-
-    def _capture(self) -> None:
-        """Record copies and work as one graph, which starts in one call; without it everything runs all the same."""
-        try:
-            self._cuda.begin_capture(self._stream)
-            try:
-                self._enqueue()
-            finally:
-                graph = self._cuda.end_capture(self._stream)
-                self._memory.callback(self._cuda.destroy_graph, graph)
-            self._graph = graph
-        except CudaError as error:
-            self._may_capture = False
-            _LOG.info("no CUDA graph for this engine (%s); it runs without", error)
-
-
-def _types(trt: Any, engine: Any) -> dict[str, np.dtype]:
-    """Element types of the engine's inputs and outputs; TensorRT's own `nptype` fails with some NumPy releases."""
-    known = {trt.DataType.UINT8: np.dtype(np.uint8), trt.DataType.FLOAT: np.dtype(np.float32)}
-    types = {}
-    for name in map(engine.get_tensor_name, range(engine.num_io_tensors)):
-        dtype = engine.get_tensor_dtype(name)
-        if dtype not in known:
-            raise ModelError(f"expected {name} to be uint8 or float32, the engine has {dtype}")
-        types[name] = known[dtype]
-    return types
-
-
 def _read_engine(
     trt: Any, engine: Any
 ) -> tuple[tuple[dict[str, Port], dict[str, Port]], tuple[tuple[int, int], tuple[int, int]]]:
     """(inputs, outputs), and the smallest and largest (height, width) of images."""
     inputs: dict[str, Port] = {}
     outputs: dict[str, Port] = {}
-    for name, dtype in _types(trt, engine).items():
+    for name, dtype in types_of(trt, engine).items():
         shape = tuple(None if axis < 0 else int(axis) for axis in engine.get_tensor_shape(name))
         is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
         (inputs if is_input else outputs)[name] = Port(dtype.name, shape)

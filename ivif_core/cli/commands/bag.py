@@ -75,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
             keep_all=args.keep_all,
             overwrite=args.overwrite,
             maximum_megapixels=parameters.maximum_megapixels,
+            crops=parameters.crops(),
             progress=progress,
         )
     for line in result.warnings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+from tqdm import tqdm
 
 from ivif_core.calibration.board import Board, match_corners
 from ivif_core.cli.registration_result import add_pair_arguments, check_outputs, fit_points, read_pairs, write_result
@@ -22,7 +23,8 @@ def run(args: argparse.Namespace) -> int:
     board = Board.parse(args.board)
     check_outputs(args)
     names, pairs = read_pairs(args.infrared, args.visible)
-    matches = {name: match_corners(*pair, board) for name, pair in zip(names, pairs, strict=True)}
+    looked_at = tqdm(zip(names, pairs, strict=True), "searching", len(pairs), unit="pair", leave=False, disable=None)
+    matches = {name: match_corners(*pair, board) for name, pair in looked_at}
     seen = [match for match in matches.values() if match is not None]
     if len(seen) < len(pairs):
         print(f"pairs where the board is not seen whole: {[name for name, match in matches.items() if match is None]}")

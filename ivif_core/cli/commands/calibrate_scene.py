@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
+from typing import Any
+
+from tqdm import tqdm
 
 from ivif_core.calibration.picture_in_picture import picture_in_picture, scales_around
 from ivif_core.calibration.targetless import SCALES, Pair, calibrate, chance_score, mean_score
@@ -49,7 +53,13 @@ def _search(args: argparse.Namespace, pairs: list[Pair]) -> Found:
     if args.picture_in_picture:
         said = picture_in_picture(*args.picture_in_picture, *(image.shape[::-1] for image in pairs[0]))
         scales = args.scales or scales_around(args.picture_in_picture[0])
-    search = {"model": model, "scales": tuple(scales), "rotation": args.rotation}
+    progress = partial(tqdm, desc="searching", unit="scale", leave=False, disable=None)  # None: only on a terminal
+    search: dict[str, Any] = {
+        "model": model,
+        "scales": tuple(scales),
+        "rotation": args.rotation,
+        "progress": progress,
+    }
     found, chance = calibrate(pairs, **search), chance_score(pairs, **search)
     matrix, score = found.matrix, found.score
     notes: dict[str, object] = {

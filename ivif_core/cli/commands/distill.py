@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train and export, or go on where the run folder holds a checkpoint."""
     with at_once():
-        from ivif_core.training.distill_student import StudentRecipe, distill_student
         from ivif_core.training.recipe import load_recipe
+        from ivif_core.training.teach_student import StudentRecipe, distill_student
 
     for path in distill_student(load_recipe(StudentRecipe, args.recipe, args.overrides)):
         print(f"student: {path}", file=sys.stderr)

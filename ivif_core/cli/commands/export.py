@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         check_apart(args.output, [args.pairs])
     if args.model.suffix == ".pt":
         with at_once():
-            from ivif_core.training.distill_student import export_checkpoint
+            from ivif_core.training.teach_student import export_checkpoint
 
         written = export_checkpoint(args.model, args.output or args.model.parent)
         print(*written, sep="\n")

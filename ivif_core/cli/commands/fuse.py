@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
             grey=args.grey,
             overwrite=args.overwrite,
             maximum_megapixels=settings.maximum_megapixels,
+            crops=settings.crops(),
         )
         _warn(*pair, doubts)
     print(printable(output))
@@ -119,6 +120,7 @@ def _run_videos(args: argparse.Namespace, settings: Settings, fuser: Fuser) -> i
             grey=args.grey,
             overwrite=args.overwrite,
             maximum_megapixels=settings.maximum_megapixels,
+            crops=settings.crops(),
             progress=progress,
         )
     line = f"{result.fused} frames fused into {printable(args.output)}"
@@ -137,6 +139,7 @@ def _run_folders(args: argparse.Namespace, settings: Settings, fuser: Fuser) -> 
         grey=args.grey,
         overwrite=args.overwrite,
         maximum_megapixels=settings.maximum_megapixels,
+        crops=settings.crops(),
         progress=partial(tqdm, unit="pair", disable=None),  # None: only on a terminal
     )
     if result.written:

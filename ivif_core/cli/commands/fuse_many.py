@@ -17,6 +17,7 @@ from ivif_core.files.writing import check_name, make_folder, sweep
 from ivif_core.offline.jobs import DONE, FAILED, PARTIAL, Job, Manifest, find_sources, is_bag, name_targets
 from ivif_core.offline.ray_runner import ray_cluster, run_jobs
 from ivif_core.settings import Settings
+from ivif_core.types import SOURCES, Source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do all jobs; 1 where some failed or are partial."""
     sources = find_sources(args.lists)
-    topics = {name: topic for name in ("infrared", "visible") if (topic := getattr(args, name))}
+    topics = {source: topic for source in SOURCES if (topic := getattr(args, source))}
     if len(topics) < 2 and any(is_bag(source) for source in sources):
         raise InputError("some inputs are bags: name their topics with --infrared and --visible")
     output = args.output.resolve()
@@ -80,7 +81,7 @@ def _check_outputs(
 def _run_jobs(
     args: argparse.Namespace,
     sources: list[Path],
-    topics: dict[str, str],
+    topics: dict[Source, str],
     parameters: Settings,
     output: Path,
     manifest: Manifest,

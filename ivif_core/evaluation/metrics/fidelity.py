@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
 from ivif_core.errors import InputError, MissingPackage
 from ivif_core.evaluation.metrics.checks import check_grey
+from ivif_core.files.installation import install_command
 
 _TINY = 1e-10
 _VIF_NOISE = 2.0
@@ -98,9 +101,10 @@ def ssim(fused: np.ndarray, infrared: np.ndarray, visible: np.ndarray) -> float:
     try:
         from skimage.metrics import structural_similarity
     except ImportError as error:
-        raise MissingPackage("SSIM needs scikit-image: pip install 'ivif_ros[report]'") from error
+        raise MissingPackage(f"SSIM needs scikit-image: {install_command('report')}") from error
     settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
-    return float(sum(structural_similarity(source, fused, **settings) for source in (infrared, visible)))
+    similarity: Callable[..., float] = structural_similarity  # scikit-image has no types
+    return float(sum(similarity(source, fused, **settings) for source in (infrared, visible)))
 
 
 def psnr(fused: np.ndarray, infrared: np.ndarray, visible: np.ndarray) -> float:

@@ -50,4 +50,4 @@ def temporal_stability(
 
 
 def _change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    return np.abs(after.astype(np.int16) - before)  # type: ignore[no-any-return]
+    return np.abs(after.astype(np.int16) - before)

@@ -59,8 +59,11 @@ class Restart:
     """Stamps went back: what was learned from earlier frames is void."""
 
 
+@dataclass(frozen=True)
 class Malformed:
     """Stands for a pair or message that is of no use; counted where all work comes together."""
+
+    why: str = "a message of its image topics is no image"
 
 
 class BagPairs:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeGuard
 
 from ivif_core.errors import ConfigError, InputError
 from ivif_core.files.reading import read_text
@@ -152,7 +152,7 @@ def _read_metadata(place: Path) -> _Metadata:
     if not isinstance(about, dict):
         raise InputError(f"{place}: expected rosbag2_bagfile_information with a mapping")
     version, names, topics = (about.get(key) for key in ("version", "relative_file_paths", "topics_with_message_count"))
-    if not _is_count(version) or version > _NEWEST_VERSION:
+    if not (_is_count(version) and version <= _NEWEST_VERSION):
         raise InputError(f"{place}: expected a version up to {_NEWEST_VERSION}, got {str(version)[:40]}")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
         raise InputError(f"{place}: relative_file_paths: expected a list of file names")
@@ -162,15 +162,16 @@ def _read_metadata(place: Path) -> _Metadata:
         raise InputError(f"{place}: relative_file_paths: expected .mcap or .db3 files, got {names[0][:80]!r}")
     counts: Counter[str] = Counter()
     for entry in topics if isinstance(topics, list) else [None]:
-        about_topic = entry.get("topic_metadata") if isinstance(entry, dict) else None
+        known = entry if isinstance(entry, dict) else {}
+        about_topic, count = known.get("topic_metadata"), known.get("message_count")
         name = about_topic.get("name") if isinstance(about_topic, dict) else None
-        if not isinstance(name, str) or not _is_count(entry.get("message_count")):
+        if not isinstance(name, str) or not _is_count(count):
             raise InputError(f"{place}: topics_with_message_count: expected names with counts")
-        counts[name] += entry["message_count"]
+        counts[name] += count
     return _Metadata(files, counts)
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAXIMUM_COUNT
 
 
@@ -232,7 +233,7 @@ def _plain(file: Path, stack: ExitStack) -> Path:
 
 def _closing(file: Any, stack: ExitStack) -> StorageFile:
     stack.callback(file.close)
-    return file  # type: ignore[no-any-return]
+    return file
 
 
 def _in_one_line(path: Path, reason: str) -> str:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import cv2
 import numpy as np
@@ -101,7 +102,13 @@ class FolderPairs(Sequence[Pair]):
     def __len__(self) -> int:
         return len(self._pairs)
 
-    def __getitem__(self, index: int) -> Pair:
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Pair]: ...
+
+    def __getitem__(self, index: int | slice) -> Pair | list[Pair]:
         return self._pairs[index]
 
     def __iter__(self) -> Iterator[Pair]:
@@ -135,8 +142,9 @@ def at_least(pair: Pair, side: int) -> Pair:
     if scale <= 1:
         return pair
     size = (max(side, round(width * scale)), max(side, round(height * scale)))
-    resized = [
-        None if image is None else cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-        for image in (pair.infrared, pair.visible, pair.teacher)
-    ]
-    return Pair(pair.name, *resized)
+
+    def resized(image: np.ndarray) -> np.ndarray:
+        return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+
+    teacher = None if pair.teacher is None else resized(pair.teacher)
+    return Pair(pair.name, resized(pair.infrared), resized(pair.visible), teacher)

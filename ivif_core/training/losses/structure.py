@@ -136,17 +136,6 @@ def similarity(a: Tensor, b: Tensor) -> Tensor:
     return (luminance * (2 * covariance + c2) / (variance_a + variance_b + c2)).mean((1, 2, 3))
 
 
-def soft_entropy(image: Tensor, bins: int = 64) -> Tensor:
-    """Entropy in bits from linear votes into `bins` bins, plus log2(256 / bins), to be read as one of 256 bins."""
-    position = image.flatten(1).clamp(0, 1) * (bins - 1)
-    lower = position.detach().floor().clamp(max=bins - 2)
-    upper_vote = position - lower
-    votes = torch.zeros(len(image), bins).to(image)
-    votes = votes.scatter_add(1, lower.long(), 1 - upper_vote).scatter_add(1, lower.long() + 1, upper_vote)
-    votes = votes / position.shape[1]
-    return -(votes * torch.log2(votes + 1e-8)).sum(1) + math.log2(256 / bins)
-
-
 def local_deviation(image: Tensor, side: int = 15) -> Tensor:
     """Standard deviation in a window around every pixel, B×1×H×W."""
     mean = box_mean(image, side)
@@ -186,17 +175,6 @@ def noise_excess(fused: Tensor, infrared: Tensor, visible: Tensor, gain: float, 
     where = (source < flat).float()
     excess = (local_deviation(fused) - gain * source.clamp_min(1 / 255)).relu()
     return (255 * where * excess).sum((1, 2, 3)) / where.sum((1, 2, 3)).clamp_min(1000)
-
-
-def clarity_loss(fused: Tensor, infrared: Tensor, visible: Tensor, gain: float, flat: float = 4 / 255) -> Tensor:
-    """Penalty: how far gradients are from `gain` times the stronger source's, as a share, where that is not flat."""
-    strength, *sources = (
-        gradients(image).square().sum(1, keepdim=True).add(1e-6).sqrt() for image in (fused, infrared, visible)
-    )
-    wanted = torch.maximum(*sources)
-    rough = (torch.maximum(local_deviation(infrared), local_deviation(visible)) >= flat).float()
-    missing = rough * (gain * wanted - strength).relu()
-    return missing.sum((1, 2, 3)) / (rough * wanted).sum((1, 2, 3)).clamp_min(1.0)
 
 
 def glare_loss(fused: Tensor, infrared: Tensor, visible: Tensor, share: float) -> Tensor:

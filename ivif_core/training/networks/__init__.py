@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 METADATA = "ivif.network"
 STUDENTS = {
-    "local-affine": ("ivif_core.training.networks.student", "Student"),
+    "local-affine": ("ivif_core.training.networks.rule_reference", "RuleReference"),
     "learned-maps": ("ivif_core.training.networks.learned_student", "LearnedStudent"),
 }
 """Name in the metadata -> module and class. A name here never changes its meaning: files in the field bear it."""
@@ -31,7 +31,8 @@ _LARGEST = 1024  # of any number among the arguments; a file must not ask for a 
 def describe_student(student: nn.Module) -> str:
     """The metadata entry of a student: its name in `STUDENTS` and what its `config` gives."""
     name = next(name for name, (_, kind) in STUDENTS.items() if kind == type(student).__name__)
-    return json.dumps({"name": name, **student.config}, sort_keys=True)
+    config: Any = student.config
+    return json.dumps({"name": name, **config}, sort_keys=True)
 
 
 def restore_student(entry: str | None, weights: Mapping[str, np.ndarray]) -> nn.Module:
@@ -73,7 +74,8 @@ def _parsed(entry: str | None) -> tuple[type[nn.Module], dict[str, Any]]:
     if len(numbers) > _LARGEST or not all(type(n) is int and 0 < n <= _LARGEST for n in numbers):
         raise ModelError(f"{METADATA}: expected whole numbers up to {_LARGEST}, got {entry[:80]!r}")
     kind = getattr(import_module(module), name)
-    known = kind().config.keys()
+    config: Any = kind().config
+    known = config.keys()
     if arguments.keys() != known:
         raise ModelError(f"{METADATA}: expected {', '.join(known)}, got {entry[:80]!r}")
     return kind, {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}

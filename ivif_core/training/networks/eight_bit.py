@@ -33,6 +33,7 @@ class Luminance(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.bt601: Tensor
         weights = torch.tensor([0.114, 0.587, 0.299]).reshape(1, 3, 1, 1)
         self.register_buffer("bt601", weights, persistent=False)
 
@@ -82,7 +83,8 @@ class EightBit(nn.Module):
         self.before, self.student, self.after = FromGrey(dtype), student, ToGrey()
 
     def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
-        return self.after(self.student(*self.before(infrared, visible), vividness))
+        fused: Tensor = self.after(self.student(*self.before(infrared, visible), vividness))
+        return fused
 
 
 class InColour(nn.Module):
@@ -94,7 +96,8 @@ class InColour(nn.Module):
 
     def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
         first, second, *kept = self.before(infrared, visible)
-        return self.after(self.student(first, second, vividness), *kept)
+        fused: Tensor = self.after(self.student(first, second, vividness), *kept)
+        return fused
 
 
 class Floats(nn.Module):
@@ -105,4 +108,5 @@ class Floats(nn.Module):
         self.student, self.dtype = student, dtype
 
     def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
-        return self.student(infrared.to(self.dtype), visible.to(self.dtype), vividness).float()
+        fused: Tensor = self.student(infrared.to(self.dtype), visible.to(self.dtype), vividness)
+        return fused.float()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ivif_core.models.local_affine import BLOCK, CELL, SAMPLES
+from ivif_core.models.local_affine import BLOCK, CELL, SAMPLES, reduction_of
 
 STRIDE = 32
 """Crops at offsets that are multiples of it, times the reduction, are fused alike: the branch sees cells of it."""
@@ -59,7 +59,7 @@ class Statistics(nn.Module):
         # Enough for any size: the strided convolution leaves out what does not fill a block. Amounts that depended on
         # the size would be shape arithmetic in the exported graph.
         edges = (0, BLOCK * reduction - 1, 0, BLOCK * reduction - 1)
-        image = functional.pad(image, edges, mode="replicate")
+        image = functional.pad(typed(image, self.kernels), edges, mode="replicate")
         if reduction > 1:
             image = functional.avg_pool2d(image, reduction)
         cells = functional.pixel_shuffle(functional.conv2d(image, self.kernels, stride=BLOCK), BLOCK // CELL)
@@ -142,6 +142,7 @@ class Maps(nn.Module):
         loudness = torch.log(torch.cat([infrared_activity, visible_activity], dim=1) + 1 / 255)
         cells = torch.cat([means - 0.5, 0.25 * loudness + 1], dim=1)
         known = functional.conv2d(cells, self.quarters, stride=2, groups=cells.shape[1])
+        known = typed(known, self.stem.weight)
         features = functional.relu(self.stem(known))
         height, width = features.shape[2:]
         edges = (0, SHRUNK - 1, 0, SHRUNK - 1)
@@ -151,7 +152,11 @@ class Maps(nn.Module):
         features = functional.relu(features + wide[..., :height, :width])
         # Once more what is known of each cell, since what is learned about a block is to be decided cell by cell.
         features = functional.relu(self.mix(torch.cat([self.body(features), known], dim=1)))
-        return self.head(features).chunk(2, dim=1)
+        return typed(self.head(features), statistics).chunk(2, dim=1)
+
+    def trained(self) -> tuple[nn.Module, ...]:
+        """What has weights."""
+        return self.stem, self.to_wide, self.wide, self.from_wide, self.body, self.mix, self.head
 
 
 class LearnedStudent(nn.Module):
@@ -196,7 +201,19 @@ class LearnedStudent(nn.Module):
         Returns:
             Fused luminance, N×1×H×W in [0, 1].
         """
-        return self.fuse(infrared, visible, vividness).clamp(0.0, 1.0)
+        # A plain number when this is exported, too: a graph has the cells of the size it was traced with.
+        reduction = reduction_of(tuple(int(side) for side in infrared.shape[2:]))
+        return self.fuse(infrared, visible, vividness, reduction).clamp(0.0, 1.0)
+
+    def lower_precision(self) -> LearnedStudent:
+        """Full resolution and trained layers in float16, the rest at the cells' resolution in float32: it costs next to
+        nothing, but magnifies rounding. Takes and gives float16 from then on."""
+        self.half()
+        self.of_cells.float()
+        self.maps.float()
+        for trained in self.maps.trained():
+            trained.half()
+        return self
 
     def fuse(self, infrared: Tensor, visible: Tensor, vividness: Tensor, reduction: int = 1) -> Tensor:
         """As `forward`, not yet clamped.
@@ -219,6 +236,11 @@ class LearnedStudent(nn.Module):
 def apply(maps: Tensor, infrared: Tensor, visible: Tensor, cell: int) -> Tensor:
     """The local affine model: maps with a halo of one cell, enlarged bilinearly, on both sources."""
     height, width = infrared.shape[2:]
-    maps = functional.interpolate(maps, scale_factor=float(cell), mode="bilinear", align_corners=False)
+    maps = functional.interpolate(typed(maps, infrared), scale_factor=float(cell), mode="bilinear", align_corners=False)
     offset, infrared_gain, visible_gain = maps[..., cell:, cell:][..., :height, :width].split(1, dim=1)
     return offset + infrared_gain * infrared + visible_gain * visible
+
+
+def typed(values: Tensor, like: Tensor) -> Tensor:
+    """In the precision of `like`; nothing is traced where they are the same."""
+    return values if values.dtype == like.dtype else values.to(like.dtype)

@@ -5,9 +5,10 @@ import shutil
 
 import cv2
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra test)")
+TensorProto, helper = onnx.TensorProto, onnx.helper
 
 from ivif_core import backends
 from ivif_core.backends.runner import Port

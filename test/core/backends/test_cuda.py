@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("onnx", reason="onnx is not installed (extra test)")
+
 from ivif_core.backends import cuda
 from ivif_core.backends.cuda import Cuda, CudaError, host_array
 from ivif_core.errors import BackendUnavailable

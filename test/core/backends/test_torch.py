@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
-import onnx
 import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed (extra train)")
+onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra test)")
 
 from ivif_core import backends
 from ivif_core.backends import EngineOptions, StudentModel
@@ -18,12 +20,11 @@ from ivif_core.errors import BackendUnavailable, ModelError
 from ivif_core.imaging.files import pair_by_stem, read_infrared, read_visible
 from ivif_core.models import resolve_model
 from ivif_core.training.export import export_student
-from ivif_core.training.networks.student import Student
+from ivif_core.training.networks.learned_student import LearnedStudent
+from ivif_core.training.networks.rule_reference import RuleReference
 from ivif_core.training.variants import write_variants
 from test.core.backends.test_backends import noise, write_model
 from test.training.test_variants import scene
-
-torch = pytest.importorskip("torch")
 
 
 class OnCpu(TorchRunner):
@@ -61,11 +62,11 @@ def test_agrees_on_real_pairs_in_half_precision(shared) -> None:
         assert worst.max() <= 1 and worst.mean() <= 0.1
 
 
-@pytest.fixture
-def trained(tmp_path) -> Path:
-    """All files of a student that corrects something, of another width than the shipped one."""
+@pytest.fixture(params=["learned", "of the first release"])
+def trained(request, tmp_path) -> Path:
+    """All files of a student that does something, of another width than the shipped one."""
     torch.manual_seed(3)
-    student = Student(channels=8, dilations=(1, 3))
+    student = LearnedStudent(8, (1, 3), 8, (1,)) if request.param == "learned" else RuleReference(8, (1, 3))
     with torch.no_grad():
         student.maps.head.weight.normal_(0, 0.05)
     export_student(student, tmp_path, recipe="r")
@@ -83,6 +84,12 @@ def test_the_file_alone_says_which_module_it_is(trained) -> None:
         assert difference(trained / "student_bgr.onnx", infrared, visible, 0.3, precision).max() <= 3
 
 
+LEARNED = (
+    '{"name": "learned-maps", "channels": %d, "dilations": [%s], "wide_channels": 32, '
+    '"wide_dilations": [1, 2, 4, 4, 2, 1]}'
+)
+
+
 @pytest.mark.parametrize(
     ("entry", "told"),
     [
@@ -92,8 +99,9 @@ def test_the_file_alone_says_which_module_it_is(trained) -> None:
         ('{"name": "local-affine", "channels": 32}', "expected channels, dilations"),
         ('{"name": "local-affine", "channels": 99999999, "dilations": [1]}', "whole numbers up to 1024"),
         ('{"name": "local-affine", "channels": true, "dilations": [1]}', "whole numbers up to 1024"),
-        ('{"name": "local-affine", "channels": 16, "dilations": [1, 2, 4, 1]}', r"the file has \(32, "),
-        ('{"name": "local-affine", "channels": 32, "dilations": [1, 2, 4, 1, 1]}', "the file has nothing"),
+        ('{"name": "local-affine", "channels": 32, "dilations": [1, 2, 4, 1]}', "the file has"),
+        (LEARNED % (16, "1, 2, 4, 1"), r"the file has \(32, "),
+        (LEARNED % (32, "1, 2, 4, 1, 1"), "the file has nothing"),
     ],
 )
 def test_a_file_that_is_of_no_known_network_is_refused_in_one_line(entry, told, tmp_path) -> None:

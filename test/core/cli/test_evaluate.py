@@ -4,7 +4,9 @@ import json
 
 import cv2
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from ivif_core.cli.main import main
 from ivif_core.evaluation.metrics import METRICS
@@ -72,7 +74,7 @@ def test_what_is_missing_or_broken_is_named_and_the_rest_is_measured(folders, ca
     [
         (["nowhere", "infrared", "visible"], "no folder at nowhere"),
         (["mean", "x/../mean", "infrared", "visible"], "both named 'mean'"),
-        (["mean", "infrared", "visible", "--workers", "0"], "--workers: expected at least 1"),
+        (["mean", "infrared", "visible", "--workers", "0"], "--workers: expected a whole number from 1"),
         (
             ["mean", "infrared", "visible", "--json", "none/out.json"],
             "cannot write none/out.json: expected the path of a file",
@@ -120,3 +122,58 @@ def test_what_is_no_video_is_named(folders, capsys):
     (folders / "clip.mp4").write_bytes(b"no video")
     assert main(["evaluate", "clip.mp4", "infrared", "visible"]) == 2
     assert "clip.mp4 is no video" in capsys.readouterr().err
+
+
+def bright_squares_detector(path):
+    """A detector in YOLOX' layout: an object of class 0, 16 pixels wide, around every 8×8 cell that is bright."""
+    side, cells = 64, 8 * 8 + 4 * 4 + 2 * 2
+    constants = {
+        "dark": np.float32(-200), "scale": np.float32(1 / 55), "zero": np.float32(0), "one": np.float32(1),
+        "boxes": np.tile(np.float32([0.5, 0.5, np.log(2), np.log(2)]), (1, 64, 1)),
+        "nothing": np.zeros((1, cells - 64, 7), np.float32), "line": np.int64([1, 64, 1]),
+        "certain": np.ones((1, 64, 1), np.float32), "none": np.zeros((1, 64, 1), np.float32),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("ReduceMean", ["images"], ["grey"], axes=[1], keepdims=1),
+        helper.make_node("AveragePool", ["grey"], ["cells"], kernel_shape=[8, 8], strides=[8, 8]),
+        helper.make_node("Add", ["cells", "dark"], ["over"]),
+        helper.make_node("Mul", ["over", "scale"], ["scaled"]),
+        helper.make_node("Clip", ["scaled", "zero", "one"], ["clipped"]),
+        helper.make_node("Reshape", ["clipped", "line"], ["score"]),
+        helper.make_node("Concat", ["boxes", "score", "certain", "none"], ["seen"], axis=2),
+        helper.make_node("Concat", ["seen", "nothing"], ["output"], axis=1),
+    ]
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, (1, 3, side, side))
+    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, (1, cells, 7))
+    weights = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "bright", [images], [output], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+
+
+def test_objects_that_a_detector_finds(tmp_path, monkeypatch, capsys):
+    """One object in the infrared, one in the visible; a set that keeps both, and one that keeps one and invents one."""
+    monkeypatch.chdir(tmp_path)
+    places = {"infrared": [(1, 1)], "visible": [(4, 5)], "both": [(1, 1), (4, 5)], "one": [(1, 1), (6, 2)]}
+    for name, cells in places.items():
+        image = np.full((64, 64), 90, np.uint8)
+        for row, column in cells:
+            image[8 * row : 8 * row + 8, 8 * column : 8 * column + 8] = 255
+        (tmp_path / name).mkdir()
+        for k in range(2):
+            cv2.imwrite(str(tmp_path / name / f"{k}.png"), image)
+    bright_squares_detector(tmp_path / "d.onnx")
+    command = ["evaluate", "both", "one", "infrared", "visible", "--workers", "1", "--detector", "d.onnx"]
+    assert main([*command, "--classes", "0", "--json", "out.json"]) == 0
+    found = strict(tmp_path / "out.json")
+    expected = {"objects": 4, "found": 1.0, "persons": 4, "persons_found": 1.0, "false_alarms": 0.0}
+    assert {key: found["both"]["detector"][key] for key in expected} == expected
+    assert found["one"]["detector"]["found"] == 0.5 and found["one"]["detector"]["false_alarms"] == 1.0
+    assert found["one"]["detector"]["sources"]["visible"]["found"] == 0.5
+    assert "of 4 objects that either source shows, 4 of them persons" in capsys.readouterr().out
+    # Of another class there is none; and nobody is that certain.
+    assert main([*command, "--classes", "1", "--person", "1", "--json", "none.json"]) == 0
+    assert strict(tmp_path / "none.json")["both"]["detector"]["found"] is None
+    assert main([*command, "--classes", "0", "--scores", "0.5", "1.5"]) == 2
+    assert main([*command, "--classes", "7"]) == 2
+    (tmp_path / "d.onnx").write_text("no model")
+    assert main(command) == 2

@@ -9,6 +9,7 @@ import pytest
 
 from ivif_core.cli.main import main
 from ivif_core.errors import InputError
+from ivif_core.files.installation import install_command
 from ivif_core.imaging.video_file import read_frames, write_video
 
 pytest.importorskip("av", reason="video files need PyAV")
@@ -97,4 +98,5 @@ def test_without_pyav_one_line_says_what_brings_it(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert done.returncode == 2
-    assert done.stderr == "ivif fuse: video files need PyAV; to have it: pip install 'ivif_ros[video]'\n"
+    hint = install_command("video")
+    assert done.stderr == f"ivif fuse: video files need PyAV; to have it: {hint}\n"

@@ -169,7 +169,7 @@ def test_outputs_are_not_overwritten_unless_asked_and_survive_a_failure(tmp_path
     before = read_all(tmp_path / "out")
     with pytest.raises(InputError, match="--overwrite"):
         fuse(tmp_path / "in", tmp_path / "out", parameters)
-    with pytest.raises(InputError, match="no pair of 2 infrared"):
+    with pytest.raises(InputError, match="no pair of 2 infrared and 2 visible images"):
         fuse(tmp_path / "in", tmp_path / "out", Settings.from_values({"slop": 0.0}), overwrite=True)
     assert read_all(tmp_path / "out") == before
     assert fuse(tmp_path / "in", tmp_path / "out", parameters, overwrite=True).fused == 2

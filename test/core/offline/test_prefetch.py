@@ -61,14 +61,22 @@ def test_no_more_is_made_ahead_than_allowed():
 
 
 def test_two_slow_stages_work_at_the_same_time():
-    def slowly(items):
-        for item in items:
-            time.sleep(0.02)
-            yield item
+    """Each waits for the other within its own work: one after the other, neither would go on."""
+    meeting = threading.Barrier(2, timeout=10)
 
-    started = time.perf_counter()
-    assert list(slowly(overlapped(slowly(iter(range(20)))))) == list(range(20))
-    assert time.perf_counter() - started < 0.7  # one after the other: 0.8
+    def met(items):
+        for item in items:
+            yield item
+            meeting.wait()
+
+    ahead = overlapped(met(range(20)))
+    taken = [next(ahead)]
+    for _ in range(19):
+        meeting.wait()
+        taken.append(next(ahead))
+    assert taken == list(range(20))
+    meeting.wait()
+    assert list(ahead) == []
 
 
 def is_even(number: int) -> bool:

@@ -5,8 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from ivif_core.training.data.batches import Affine, Crops, StepSampler, batches  # noqa: E402
-from ivif_core.training.data.pairs import Pair  # noqa: E402
+from ivif_core.training.data.batches import Affine, Crops, StepSampler, batches
+from ivif_core.training.data.pairs import Pair
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("open_clip")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ivif_core.errors import ConfigError, ModelError  # noqa: E402
-from ivif_core.training.losses.clip import FrozenClip  # noqa: E402
-from ivif_core.training.losses.language import (  # noqa: E402
+from ivif_core.errors import ConfigError, ModelError
+from ivif_core.training.losses.clip import FrozenClip
+from ivif_core.training.losses.language import (
     LanguageDrivenLoss,
     LanguageWeights,
     PatchRecipe,

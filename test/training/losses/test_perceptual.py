@@ -6,8 +6,8 @@ import pytest
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
 
-from ivif_core.errors import ConfigError, ModelError  # noqa: E402
-from ivif_core.training.losses.perceptual import VggFeatures, max_feature_loss, pixel_features  # noqa: E402
+from ivif_core.errors import ConfigError, ModelError
+from ivif_core.training.losses.perceptual import VggFeatures, max_feature_loss, pixel_features
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from ivif_core.training.networks.teacher import AdaptiveInstanceNorm, Teacher, TeacherShape  # noqa: E402
+from ivif_core.training.networks.teacher import AdaptiveInstanceNorm, Teacher, TeacherShape
 
 
 def pair(height, width):

@@ -98,12 +98,12 @@ def test_real_builder_makes_an_engine_of_every_shipped_file() -> None:
 def test_real_parser_takes_a_freshly_exported_student(tmp_path) -> None:
     torch = pytest.importorskip("torch")
     from ivif_core.training.export import export_student
-    from ivif_core.training.networks.student import Student
+    from ivif_core.training.networks.learned_student import LearnedStudent
     from ivif_core.training.variants import write_variants
     from test.training.test_variants import scene
 
     torch.manual_seed(0)
-    files = export_student(Student(channels=8, dilations=(1, 2)), tmp_path, recipe="r")
+    files = export_student(LearnedStudent(8, (1, 2), 8, (1, 2)), tmp_path, recipe="r")
     made = write_variants(files[0], tmp_path, calibration=[scene(seed, 64, 80) for seed in range(2)])
     for file in (*files, *made.values()):
         _, network, errors, _kept = parsed(file.read_bytes())

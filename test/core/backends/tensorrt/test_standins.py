@@ -22,7 +22,13 @@ from test.standins.tensorrt_module import RELEASES
 from test.standins.tensorrt_release import NAMES
 
 REPOSITORY = Path(__file__).resolve().parents[4]
-MODULES = ("cuda", "tensorrt.engine_cache", "tensorrt.builder", "tensorrt.runner")  # in the order of their imports
+MODULES = (
+    "cuda",
+    "tensorrt.engine_cache",
+    "tensorrt.builder",
+    "tensorrt.slot",
+    "tensorrt.runner",
+)  # in the order of their imports
 
 
 def _mutated(module: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -65,14 +71,14 @@ def _exercise(release: str, backend_module: ModuleType, folder: Path, monkeypatc
 
 
 MUTATIONS = {
-    "call renamed as in an old release": ("tensorrt.runner", "execute_async_v3(int(", "execute_async_v2(int("),
-    "another call renamed": ("tensorrt.runner", "context.set_input_shape(", "context.set_binding_shape("),
+    "call renamed as in an old release": ("tensorrt.slot", "execute_async_v3(int(", "execute_async_v2(int("),
+    "another call renamed": ("tensorrt.slot", "context.set_input_shape(", "context.set_binding_shape("),
     "name that no release has": ("tensorrt.builder", "set_memory_pool_limit", "set_memory_limit"),
     "flag that newer releases lack": ("tensorrt.builder", 'if hasattr(flags, "EXPLICIT_BATCH"):', "if True:"),
     "flag that older releases lack": (
         "tensorrt.builder",
-        'hasattr(flags, "STRONGLY_TYPED") and',
-        "flags.STRONGLY_TYPED or",
+        'hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED") and',
+        "trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED or",
     ),
     "monitor where there is none": ("tensorrt.builder", 'hasattr(trt, "IProgressMonitor") and', "True or"),
     "no profile": ("tensorrt.builder", "if config.add_optimization_profile(profile) < 0:", "if False:"),
@@ -81,54 +87,54 @@ MUTATIONS = {
         "(options.minimum, options.optimum,",
         "(options.optimum, options.minimum,",
     ),
-    "shapes never inferred": ("tensorrt.runner", "missing = context.infer_shapes()", "missing = []"),
+    "shapes never inferred": ("tensorrt.slot", "missing = context.infer_shapes()", "missing = []"),
     "an address is left out": (
-        "tensorrt.runner",
+        "tensorrt.slot",
         "if not context.set_tensor_address(",
         "if name == 'fused' and not context.set_tensor_address(",
     ),
     "stream given as an object": (
-        "tensorrt.runner",
+        "tensorrt.slot",
         "execute_async_v3(int(self._stream))",
         "execute_async_v3(str(self._stream))",
     ),
-    "capture before the first run": ("tensorrt.runner", "self._graph is None and self._warm", "self._graph is None"),
-    "old graph after a new shape": ("tensorrt.runner", "self._graph, self._warm = None, False", "self._warm = False"),
+    "capture before the first run": ("tensorrt.slot", "self._graph is None and self._warm", "self._graph is None"),
+    "old graph after a new shape": ("tensorrt.slot", "self._graph, self._warm = None, False", "self._warm = False"),
     "result read before it is there": ("cuda", 'self._call("cudaStreamSynchronize", stream)', "pass"),
-    "input not copied": ("tensorrt.runner", "self._cuda.copy_in(device,", "(lambda *_: None)(device,"),
-    "output not copied": ("tensorrt.runner", "self._cuda.copy_out(self._host[name][0],", "(lambda *_: None)(None,"),
+    "input not copied": ("tensorrt.slot", "self._cuda.copy_in(device,", "(lambda *_: None)(device,"),
+    "output not copied": ("tensorrt.slot", "self._cuda.copy_out(self._host[name][0],", "(lambda *_: None)(None,"),
     "copied the wrong way": ("cuda", "cudaMemcpyHostToDevice", "cudaMemcpyDeviceToHost"),
     "copied too much": (
-        "tensorrt.runner",
+        "tensorrt.slot",
         "self._host[name][0], nbytes, self._stream",
         "self._host[name][0], nbytes + 1, self._stream",
     ),
-    "device memory not freed": ("tensorrt.runner", "self._memory.callback(self._cuda.free, device)", "pass"),
-    "host memory not freed": ("tensorrt.runner", "self._memory.callback(self._cuda.free_host, host)", "pass"),
+    "device memory not freed": ("tensorrt.slot", "self._memory.callback(self._cuda.free, device)", "pass"),
+    "host memory not freed": ("tensorrt.slot", "self._memory.callback(self._cuda.free_host, host)", "pass"),
     "device memory freed twice": (
-        "tensorrt.runner",
+        "tensorrt.slot",
         "self._memory.callback(self._cuda.free, device)",
         "[self._memory.callback(self._cuda.free, device) for _ in '12']",
     ),
     "host memory freed as device memory": (
-        "tensorrt.runner",
+        "tensorrt.slot",
         "(self._cuda.free_host, host)",
         "(self._cuda.free, host)",
     ),
-    "graph not destroyed": ("tensorrt.runner", "self._memory.callback(self._cuda.destroy_graph, graph)", "pass"),
+    "graph not destroyed": ("tensorrt.slot", "self._memory.callback(self._cuda.destroy_graph, graph)", "pass"),
     "recorded graph not destroyed": ("cuda", 'self._call("cudaGraphDestroy", graph)', "pass"),
-    "stream not destroyed": ("tensorrt.runner", "stack.callback(self._cuda.destroy_stream, self._stream)", "pass"),
+    "stream not destroyed": ("tensorrt.slot", "stack.callback(self._cuda.destroy_stream, self._stream)", "pass"),
     "memory freed while in use": (
-        "tensorrt.runner",
+        "tensorrt.slot",
         "self._device[name] = device, nbytes",
         "self._device[name] = device, nbytes; self._cuda.free(device)",
     ),
     "engine kept after close": (
-        "tensorrt.runner",
+        "tensorrt.slot",
         "self._context = self.engine = None",
         "globals().setdefault('kept', []).append(self._context)",
     ),
-    "memory anew for each run": ("tensorrt.runner", "if shapes == self._shapes:", "if False:"),
+    "memory anew for each run": ("tensorrt.slot", "if shapes == self._shapes:", "if False:"),
     "engine of another release trusted": (
         "tensorrt.runner",
         "runtime.engine_host_code_allowed = True",

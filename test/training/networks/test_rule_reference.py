@@ -10,14 +10,14 @@ import torch
 from torch.nn import functional
 
 from ivif_core.models.local_affine import BLOCK, CELL, Skeleton, statistics
-from ivif_core.training.networks.student import (
+from ivif_core.training.networks.rule_reference import (
     ALIKE,
     CHOICE,
     DOUBT,
     QUIET,
     ROOM,
     STRIDE,
-    Student,
+    RuleReference,
     base_with_room,
     below_white,
     bilinear_kernels,
@@ -28,7 +28,7 @@ from ivif_core.training.networks.student import (
 @pytest.fixture
 def student():
     torch.manual_seed(0)
-    network = Student(channels=16, dilations=(1, 2)).eval()
+    network = RuleReference(channels=16, dilations=(1, 2)).eval()
     torch.nn.init.normal_(network.maps.head.weight, std=0.05)  # a fresh student corrects nothing
     return network
 
@@ -149,7 +149,7 @@ def test_nothing_changes_beyond_the_receptive_field(student):
 
 @torch.no_grad()
 def test_fresh_student_is_its_skeleton():
-    network = Student().eval()
+    network = RuleReference().eval()
     flat_infrared, flat_visible = torch.full((1, 1, 64, 64), 0.3), torch.full((1, 1, 64, 64), 0.6)
     faithful = network(flat_infrared, flat_visible, torch.tensor([0.0]))
     torch.testing.assert_close(faithful, flat_visible, atol=1e-5, rtol=0)  # the brighter of two flat sources
@@ -173,4 +173,4 @@ def test_vividness_per_image_is_vividness_of_each(student):
 
 
 def test_size():
-    assert sum(parameter.numel() for parameter in Student().parameters()) <= 100_000
+    assert sum(parameter.numel() for parameter in RuleReference().parameters()) <= 100_000

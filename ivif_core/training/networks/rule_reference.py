@@ -1,15 +1,16 @@
-"""The student: a low-resolution network that says how two full-resolution sources are put together.
+"""A fusion by rules: what the student's faithful end is taught, and the student of the first release.
 
-At full resolution there are two multiplications and two additions a pixel, so the cost stays small at any size:
+Untrained it needs nothing learned: it is the teacher of vividness 0 (`ivif_core.training.teach_student`). What ships is
+`learned_student`, which has no rule. Files of the first release say `local-affine` and are still run by it.
+
+Three maps at 1/4 resolution put two full-resolution sources together:
 
     fused = offset + infrared_gain · infrared + visible_gain · visible
 
-The three maps are made at 1/4 resolution, as coefficients of a local affine model are in the guided filter (He et al.,
-TPAMI 2013) and in bilateral learning (Gharbi et al., SIGGRAPH 2017). They put scales together, each by its own rule: a
-base (σ 8 pixels), details between it and a cell of 4 pixels, and details inside of a cell. Of details, those of the
-source count that is more active in the neighbourhood (Burt and Kolczynski, ICCV 1993), and in case of doubt those of
-the brighter one; of bases, the brighter, with what the darker one has of large shapes. The rules need nothing learned;
-a few depthwise-separable layers at 1/8 resolution, zero at the start of training, correct them.
+The rules put scales together, each by its own: a base (σ 8 pixels), details between it and a cell of 4 pixels, and
+details inside of a cell. Of details, those of the source count that is more active in the neighbourhood (Burt and
+Kolczynski, ICCV 1993), and in case of doubt those of the brighter one; of bases, the brighter, with what the darker one
+has of large shapes. A few depthwise-separable layers at 1/8 resolution, zero at the start of training, correct them.
 """
 
 from __future__ import annotations
@@ -279,7 +280,7 @@ def _edged(maps: Tensor, width: int) -> Tensor:
     return functional.pad(maps, (width,) * 4, mode="replicate")
 
 
-class Student(nn.Module):
+class RuleReference(nn.Module):
     """Fuses registered luminance; local (no statistics over the frame), any size from 32×32.
 
     Args:
@@ -307,7 +308,7 @@ class Student(nn.Module):
         wide = STRIDE * (WIDE + 3)  # a block's own place, and its neighbours by the enlargement
         return 2 * BLOCK * (reach + self.maps.halo + 2) + wide
 
-    def lower_precision(self) -> Student:
+    def lower_precision(self) -> RuleReference:
         """Full resolution and trained layers in float16, the rules in float32: they cost next to nothing, but magnify
         rounding. Takes and gives float16 from then on."""
         self.half()
