@@ -37,18 +37,17 @@ def main() -> int:
     share = args.minutes * 60 / len(names)
     faults = 0
     for name in names:
-        started, counts, interrupted = time.monotonic(), Counts(), False
+        started, counts = time.monotonic(), Counts()
         try:
             run_mill(
                 make_mill(name), args.seed, args.faults.resolve(), counts, seconds=share, most=args.cases, tell=tell
             )
         except KeyboardInterrupt:
-            interrupted = True
-        for line in [*counts.lines(name), f"{name}: {time.monotonic() - started:.0f} s, seed {args.seed}"]:
-            tell(line)
-        if interrupted:
             return 130
-        faults += counts.faults.total()
+        finally:
+            for line in [*counts.lines(name), f"{name}: {time.monotonic() - started:.0f} s, seed {args.seed}"]:
+                tell(line)
+        faults += sum(counts.faults.values())
     return 1 if faults else 0
 
 

@@ -126,7 +126,7 @@ def with_values(content: bytes, random: random.Random) -> bytes:
             place = random.choice(places)
             text = text[: place.start()] + value + text[place.end() :]
         elif sort < 0.9:
-            lines = text.splitlines(keepends=True)
+            lines = text.splitlines(keepends=True) or [text]
             lines.insert(
                 random.randrange(len(lines) + 1), random.choice((f"{value}\n", f"x: {value}\n", random.choice(lines)))
             )
