@@ -68,7 +68,7 @@ assert not {"numpy", "cv2", "importlib.metadata"} & set(sys.modules), "loaded be
 assert set(ivif_core.__all__) <= set(dir(ivif_core))
 from ivif_core import *
 assert not (set(ivif_core.__all__) - set(globals()))
-assert issubclass(MissingPackage, IvifError) and Settings.from_values()["vividness"] == 0.5
+assert issubclass(MissingPackage, IvifError) and Settings.from_values()["slop"] == 0.05
 assert Fuser.__module__ == "ivif_core.fusion" and ivif_core.Fuser is Fuser
 assert not hasattr(ivif_core, "vividnes")
 """

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ivif_core.errors import BackendUnavailable
+from ivif_core.files.installation import pip_install
 
 
 def copier(length: int, copies: int) -> Callable[[], float]:
@@ -22,7 +23,7 @@ def copier(length: int, copies: int) -> Callable[[], float]:
     try:
         import torch
     except ImportError as error:
-        raise BackendUnavailable("the GPU's bandwidth is measured with torch: pip install torch") from error
+        raise BackendUnavailable(f"the GPU's bandwidth is measured with torch: {pip_install('torch')}") from error
     if not torch.cuda.is_available():
         raise BackendUnavailable("the GPU's bandwidth is measured with torch, which finds no CUDA GPU")
     source = torch.ones(length, dtype=torch.uint8, device="cuda")

@@ -74,8 +74,7 @@ def match_corners(infrared: np.ndarray, visible: np.ndarray, board: Board) -> tu
 def _search(image: np.ndarray, board: Board) -> np.ndarray | None:
     size = (board.columns, board.rows)
     if board.kind == "chessboard":
-        flags = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE | cv2.CALIB_CB_ACCURACY
-        found, corners = cv2.findChessboardCornersSB(image, size, flags=flags)
+        found, corners = cv2.findChessboardCornersSB(image, size)
     else:
         found, corners = cv2.findCirclesGrid(image, size, flags=cv2.CALIB_CB_ASYMMETRIC_GRID)
     return np.asarray(corners, np.float64).reshape(-1, 2) if found else None

@@ -125,8 +125,6 @@ class RunRecipe:
         "batch": (1, 65536),
         "crop": (1, 8192),
         "validation_share": (0, 1),
-        "bag.slop": (0, 3600),
-        "bag.queue_size": (1, 100_000),
         "bag.every": (1, MOST_STEPS),
         "checkpoint_every": (1, MOST_STEPS),
         "image_every": (1, MOST_STEPS),

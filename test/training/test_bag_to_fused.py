@@ -81,7 +81,7 @@ def journey(workshop, tmp_path_factory) -> Journey:
         "batch=2",
         "crop=32",
         "width=64",
-        "recorded=",
+        'recorded=""',
         "channels=8",
         "wide_channels=8",
         "accelerator=cpu",

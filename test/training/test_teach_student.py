@@ -89,7 +89,7 @@ def test_students_of_different_teachers_differ_as_their_teachers_do(pairs: Path,
         assert distance(fused[own], taught[own]) < distance(fused[own], taught[other])
 
 
-STEERING = {"steps": 24, "batch": 1, "crop": 48, "width": 64, "window": (48, 64), "rate": 1.5e-2, "shares_every": 1000}
+STEERING = {"steps": 50, "batch": 2, "crop": 48, "width": 64, "window": (48, 64), "rate": 1.5e-2, "shares_every": 1000}
 """Few small steps at a high rate: what is asked is the direction, not where it ends."""
 
 

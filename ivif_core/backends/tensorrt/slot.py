@@ -1,4 +1,4 @@
-"""One execution context with its stream and buffers: copies in, runs, copies out; after its first run as a CUDA graph."""
+"""One execution context with its stream and buffers: copies in, runs, copies out; as a CUDA graph after its first."""
 
 from __future__ import annotations
 
