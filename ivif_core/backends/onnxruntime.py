@@ -28,9 +28,7 @@ class OnnxRuntimeRunner(Runner):
         return None if importlib.util.find_spec("onnxruntime") else "onnxruntime is not installed"
 
     def _open(self) -> tuple[dict[str, Port], dict[str, Port]]:
-        import onnxruntime as ort
-
-        ort.disable_telemetry_events()
+        ort = import_onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads or len(os.sched_getaffinity(0))
         options.inter_op_num_threads = 1
@@ -41,7 +39,8 @@ class OnnxRuntimeRunner(Runner):
         if self.provider not in self._session.get_providers():
             # ONNX Runtime falls back to the CPU without an error.
             raise BackendUnavailable(
-                f"{self.name}: ONNX Runtime could not start {self.provider}; see its messages above"
+                f"{self.name}: ONNX Runtime could not start {self.provider}; see its messages "
+                "(`ivif` shows them with IVIF_TRACEBACK=1)"
             )
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self._names = [port.name for port in outputs]
@@ -57,9 +56,17 @@ class OnnxRuntimeRunner(Runner):
         del self._session
 
     def describe(self) -> str:
-        import onnxruntime as ort
-
+        ort = import_onnxruntime()
         return f"onnxruntime {ort.__version__} ({self.provider.removesuffix('ExecutionProvider')})"
+
+
+def import_onnxruntime() -> Any:
+    """The package, without its telemetry: that of 1.32 starts, and writes a file, while it is imported."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()  # of releases and systems that do not know the variable
+    return onnxruntime
 
 
 def _port(port: Any) -> Port:

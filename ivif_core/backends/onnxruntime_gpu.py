@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ivif_core.backends.cuda import why_no_driver
-from ivif_core.backends.onnxruntime import OnnxRuntimeRunner
+from ivif_core.backends.onnxruntime import OnnxRuntimeRunner, import_onnxruntime
 from ivif_core.backends.tensorrt.engine_cache import EngineCache
 from ivif_core.files.installation import pip_install
 
@@ -23,9 +23,7 @@ class OnnxRuntimeCudaRunner(OnnxRuntimeRunner):
     def why_unavailable(cls) -> str | None:
         if reason := why_no_driver() or super().why_unavailable():
             return reason
-        import onnxruntime as ort
-
-        found = ort.get_available_providers()
+        found = import_onnxruntime().get_available_providers()
         return None if cls.provider in found else f"onnxruntime has no {cls.provider} here, only {', '.join(found)}"
 
     def _provider_options(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from ivif_core.cli.interruption import at_once, was_interrupted
 from ivif_core.cli.missing_package import missing_package
 from ivif_core.cli.parser import complete, parse
+from ivif_core.cli.quiet import only_own_lines
 from ivif_core.errors import IvifError, one_line
 
 DONE_IN_PART, WRONG_INPUT, INTERNAL_ERROR, INTERRUPTED, NO_READER = 1, 2, 70, 130, 141
@@ -26,6 +27,11 @@ LONGEST_MESSAGE = 1000
 def run(argv: Sequence[str] | None) -> int:
     """Run `ivif` with these arguments (None: the process's); no exception leaves it, but a signal's."""
     _open_standard_files()
+    with only_own_lines():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     name = "ivif"
     try:
         with at_once():  # the command's module is imported here, with what it needs

@@ -101,10 +101,11 @@ def write_result(
     args: argparse.Namespace, pairs: list[Pair], matrix: np.ndarray, notes: dict[str, object], objection: str
 ) -> int:
     """Print the notes, write the overlay, and the file where nothing speaks against it; 1 where something does."""
-    picture = picture_of(args)
+    picture, (infrared, visible) = picture_of(args), pairs[0]
+    # Refused before anything is written, where points lead to no invertible matrix.
+    found = Homography(matrix, infrared_size=infrared.shape[::-1], visible_size=visible.shape[::-1])
     for key, value in notes.items():
         print(f"{key}: {value}")
-    infrared, visible = pairs[0]
     write_image(picture, overlay(infrared, visible, matrix))
     print(f"overlay: {printable(picture)}")
     if objection and not args.force:
@@ -114,7 +115,6 @@ def write_result(
             file=sys.stderr,
         )
         return 1
-    found = Homography(matrix, infrared_size=infrared.shape[::-1], visible_size=visible.shape[::-1])
     save_homography(args.output, found, notes)
     print(printable(args.output))
     return 0

@@ -96,7 +96,8 @@ def _write_pairs(
     every: int,
     fail: bool,
 ) -> Extraction:
-    found, seen, bag = Extraction(), 0, Path(bag)
+    found, bag = Extraction(), Path(bag)
+    stamps: set[int] = set()
     scaling = settings.scaling()
     with (
         open_recording(bag, None if fail else folder / "recovered") as recording,
@@ -111,8 +112,11 @@ def _write_pairs(
                 if fail:
                     raise InputError(f"{bag}: {item.why}")
             elif isinstance(item, Pair):
-                seen += 1
-                if (seen - 1) % every:
+                if item.visible_stamp in stamps:  # its files have the name of an earlier pair's
+                    found.dropped["visible_duplicate"] += 1
+                    continue
+                stamps.add(item.visible_stamp)
+                if (len(stamps) - 1) % every:
                     continue
                 try:
                     _write_pair(item, folder, scaling, registration, settings)

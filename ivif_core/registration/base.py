@@ -113,11 +113,7 @@ class Homography(RemapRegistration):
         """
         super().__init__()
         matrix = np.asarray(matrix, np.float64)
-        if (
-            matrix.size != 9
-            or not np.isfinite(matrix).all()
-            or abs(np.linalg.det(matrix.reshape(3, 3))) <= 1e-18 * np.linalg.norm(matrix) ** 3
-        ):
+        if matrix.size != 9 or not np.isfinite(matrix).all() or not _is_invertible(matrix.reshape(3, 3)):
             raise ConfigError(
                 "registration homography: expected nine finite numbers, row by row, of an invertible matrix"
             )
@@ -137,6 +133,11 @@ class Homography(RemapRegistration):
         middle = inverse[2] @ [(visible_size[0] - 1) / 2, (visible_size[1] - 1) / 2, 1.0]
         w[w * middle <= 0] = np.nan
         return x / w, y / w
+
+
+def _is_invertible(matrix: np.ndarray) -> bool:
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers near the largest, which no camera has
+        return bool(abs(np.linalg.det(matrix)) > 1e-18 * np.linalg.norm(matrix) ** 3)
 
 
 def rescaling(size: Size, to: Size) -> np.ndarray:

@@ -74,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
         output = args.output
         if output.suffix.lower() not in SUFFIXES:
             raise InputError(f"-o {output}: expected an image file, since the inputs are files")
+        pair = args.infrared, args.visible
+        doubts = _doubts(*pair, settings.maximum_megapixels)  # before anything is written
         fuse_file(
             fuser,
             args.infrared,
@@ -84,16 +86,22 @@ def run(args: argparse.Namespace) -> int:
             maximum_megapixels=settings.maximum_megapixels,
             crops=settings.crops(),
         )
-        _warn(args.infrared, args.visible, settings.maximum_megapixels)
+        _warn(*pair, doubts)
     print(printable(output))
     return 0
 
 
-def _warn(infrared: Path, visible: Path, maximum_megapixels: float) -> None:
-    """Say what looks wrong about a pair."""
-    for line in pair_warnings(
-        read_as_stored(infrared, maximum_megapixels), read_as_stored(visible, maximum_megapixels)
-    ):
+def _doubts(infrared: Path, visible: Path, maximum_megapixels: float) -> list[str]:
+    """What looks wrong about a pair.
+
+    Raises:
+        InputError: a file is broken.
+    """
+    return pair_warnings(read_as_stored(infrared, maximum_megapixels), read_as_stored(visible, maximum_megapixels))
+
+
+def _warn(infrared: Path, visible: Path, doubts: list[str]) -> None:
+    for line in doubts:
         print(f"ivif fuse: {printable(infrared)}, {printable(visible)}: {line}", file=sys.stderr)
 
 
@@ -135,7 +143,12 @@ def _run_folders(args: argparse.Namespace, settings: Settings, fuser: Fuser) -> 
         progress=partial(tqdm, unit="pair", disable=None),  # None: only on a terminal
     )
     if result.written:
-        _warn(*pairs[result.written[0]], settings.maximum_megapixels)
+        pair = pairs[result.written[0]]
+        try:
+            doubts = _doubts(*pair, settings.maximum_megapixels)
+        except InputError as error:  # it was fused: what a codec takes as 8 bits, it may refuse as 16
+            doubts = [str(error)]
+        _warn(*pair, doubts)
     for stem, reason in result.failed.items():
         print(f"not fused: {printable(stem)}: {reason}", file=sys.stderr)
     parts = [f"{len(result.written)} pairs fused into {printable(args.output)}"]

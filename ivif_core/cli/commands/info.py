@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 
 from ivif_core import __version__, backends
-from ivif_core.errors import IvifError
+from ivif_core.errors import IvifError, one_line
 from ivif_core.models import read_metadata, resolve_model
 
 PACKAGES = ("numpy", "onnxruntime", "openvino", "tensorrt", "torch", "rosbags")
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     checksum = hashlib.sha256(model.read_bytes()).hexdigest()
     print(f"model      {model} ({model.stat().st_size / 1024:.0f} KiB, sha256 {checksum[:12]})")
     for key, value in sorted(facts.items()):
-        print(f"           {key} {value}")
+        print(f"           {one_line(key)} {one_line(value)}")  # a stranger's file may hold anything
     title, usable = "backends", []
     for name, reason in backends.available().items():
         requirement = backends.backend_class(name).requirement

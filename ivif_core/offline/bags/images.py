@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ivif_core.errors import InputError
+from ivif_core.errors import InputError, shown
 from ivif_core.offline.bags.recording import BrokenBag, Recording, open_recording
 from ivif_core.offline.bags.storage_file import IMAGE_TYPES, deserialize
 from ivif_core.sync.recorded_stamps import RecordedStamps, TimedFrame
 from ivif_core.sync.stamp_check import nanoseconds
 from ivif_core.types import Source
+
+_CDR = "cdr"
+"""What rosbag2 calls DDS's own form of messages, the only one that is read here."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def find_topics(path: str | Path, recording: Recording, topics: dict[Source, str
     """Topic name -> source.
 
     Raises:
-        InputError: the recording has no images of a topic; it names those that it has.
+        InputError: the recording has no images of a topic; it names those that it has. Or they are no CDR.
     """
     images = {c.topic for file in recording.files for c in file.connections if c.msgtype in IMAGE_TYPES}
     for source, topic in topics.items():
@@ -75,6 +78,10 @@ def find_topics(path: str | Path, recording: Recording, topics: dict[Source, str
             has = ", ".join(sorted(name[:80] for name in images)[:20]) or "none"
             why = f"; {recording.broken}" if recording.broken else ""
             raise InputError(f"{path}: no images of the {source} topic {topic}; image topics of this bag: {has}{why}")
+    for connection in (c for file in recording.files for c in file.connections if c.topic in topics.values()):
+        form = getattr(connection.ext, "serialization_format", _CDR)  # a ROS 1 bag has but one
+        if form != _CDR:
+            raise InputError(f"{path}: {connection.topic} is serialized as {shown(form)}; expected '{_CDR}'")
     return {topic: source for source, topic in topics.items()}
 
 

@@ -126,6 +126,17 @@ def test_worse_than_resize_is_not_written_unless_forced(folders, rng, capsys):
     assert (folders / "rig.yaml").exists()
 
 
+def test_points_that_lead_to_no_inverse_leave_nothing(folders, capsys):
+    infrared = np.array([[x, y] for x in (3.0, 16, 28) for y in (3.0, 28)])
+    visible = infrared + np.array([1, 0])
+    visible[-1, 1] = -1
+    before = sorted(folders.rglob("*"))
+    path = points(folders, infrared, visible)
+    assert calibrate(folders, "--points", path, "--force") == 2
+    assert "invertible" in capsys.readouterr().err
+    assert set(folders.rglob("*")) - set(before) <= {path}
+
+
 def test_board_that_is_not_there(folders, capsys):
     assert calibrate(folders, "--board", "chessboard:9x6") == 2
     assert "in none of 2 pairs" in capsys.readouterr().err

@@ -147,3 +147,19 @@ def test_wrong_input_says_what_is_wrong(change, says, folders, brighter_model, t
     assert main(["fuse", given["infrared"], given["visible"], *options]) == 2
     assert says in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_one_reading_takes_and_another_refuses_leaves_no_output(brighter_model, tmp_path, rng, capsys):
+    """16-bit TIFF whose LZW data end early: libtiff's way to 8 bits fills up what is missing, the other does not."""
+    good, broken = tmp_path / "good.png", tmp_path / "broken.tiff"
+    cv2.imwrite(str(good), rng.integers(0, 256, (48, 48)).astype(np.uint8))
+    counts = cv2.resize(rng.integers(20000, 24000, (6, 8), np.uint16), (48, 48))
+    whole = bytearray(cv2.imencode(".tiff", counts)[1].tobytes())
+    for place in range(8, 600, 7):
+        data = bytearray(whole)
+        data[place : place + 4] = b"\xff" * 4
+        broken.write_bytes(data)
+        code = main(["fuse", str(good), str(broken), "-o", str(tmp_path / "out.png"), "--model", str(brighter_model)])
+        assert code in (0, 2) and (tmp_path / "out.png").is_file() == (code == 0), place
+        (tmp_path / "out.png").unlink(missing_ok=True)
+    assert "Traceback" not in capsys.readouterr().err

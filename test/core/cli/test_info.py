@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 
 from ivif_core import __version__, backends
 from ivif_core.backends.onnxruntime import OnnxRuntimeRunner
@@ -30,6 +31,16 @@ def test_info_without_any_backend(brighter_model, capsys, monkeypatch):
         monkeypatch.setattr(kind, "why_unavailable", classmethod(lambda cls: "not installed"))
     assert main(["info", "--model", str(brighter_model)]) == 1
     assert "auto takes nothing" in capsys.readouterr().out
+
+
+def test_metadata_of_a_stranger_are_a_line_each(brighter_model, tmp_path, capsys):
+    model = onnx.load(str(brighter_model))
+    model.metadata_props.add(key="ivif.note", value="\x1b[2J\nauto takes everything" + "x" * 100_000)
+    onnx.save(model, str(tmp_path / "m.onnx"))
+    main(["info", "--model", str(tmp_path / "m.onnx")])
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("auto takes") for line in lines) == 1
+    assert all(len(line) < 1000 and line.isprintable() for line in lines)
 
 
 def test_a_model_that_is_none(tmp_path, capsys):

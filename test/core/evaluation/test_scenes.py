@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import math
+import signal
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -124,3 +127,29 @@ def test_frames_of_a_sequence_have_their_stability(folders):
     flicker = [figures["temporal_stability"] for figures in evaluation.figures["mean"].values()]
     assert math.isnan(flicker[0]) and flicker[1:] == [3, 9]
     assert evaluation.columns[-1] == "temporal_stability"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ivif_core.evaluation.scenes import evaluate, find_scenes
+
+def kill_at_the_first(items):
+    for item in items:
+        os.kill(os.getpid(), signal.SIGKILL)
+        yield item
+
+infrared, visible, mean = map(Path, sys.argv[1:])
+evaluate(find_scenes({"mean": mean}, infrared, visible), workers=2, progress=kill_at_the_first)
+"""
+
+
+def test_workers_end_with_their_parent(folders):
+    """A parent that gets SIGKILL cannot end them: the pipe that all share closes when the last is gone."""
+    ended = subprocess.run(
+        [sys.executable, "-B", "-c", KILLED, *(str(folders[name]) for name in ("infrared", "visible", "mean"))],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import shutil
+import sqlite3
+from contextlib import closing
+
 import numpy as np
 import pytest
 
@@ -74,6 +78,24 @@ def test_a_bag_cut_short_is_read_as_far_as_it_goes_or_fails(tmp_path):
     with pytest.raises(InputError):
         extract(tmp_path / "bag", tmp_path / "strict", on_error="fail", **TOPICS)
     assert not (tmp_path / "strict").exists()
+
+
+def test_a_stamp_that_comes_twice_is_one_pair_and_counted(tmp_path):
+    """A recording whose clock starts anew: the second pair of a stamp has no name of its own."""
+    pairs = frames(4)
+    record(tmp_path / "bag", pairs)
+    once = extract(tmp_path / "bag", tmp_path / "once", **TOPICS)
+    shutil.rmtree(tmp_path / "bag")
+    record(tmp_path / "bag", pairs, mcap=False)
+    store = next((tmp_path / "bag").glob("*.db3"))
+    with closing(sqlite3.connect(store)) as database, database:
+        rows = "SELECT id + 1000, topic_id, timestamp + 500000000, data FROM messages"
+        database.execute(f"INSERT INTO messages {rows}")
+    twice = extract(store, tmp_path / "twice", **TOPICS)
+    files = sorted((tmp_path / "twice/visible").iterdir())
+    assert twice.pairs == once.pairs == len(files) and twice.dropped["visible_duplicate"] >= 3
+    for file in files:
+        assert np.array_equal(read_visible(file), read_visible(tmp_path / "once/visible" / file.name))
 
 
 def test_the_command(tmp_path, capsys):

@@ -110,7 +110,10 @@ def test_unregistered_wants_one_size(rng):
         Unregistered().apply(infrared, (40, 60))
 
 
-@pytest.mark.parametrize("matrix", [[1] * 9, [1, 0, 0], [np.nan] * 9, [0] * 9])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "matrix", [[1] * 9, [1, 0, 0], [np.nan] * 9, [0] * 9, [1, 0, 0, 0, 1, 0, -1e308, 0, 1], [1e308] * 8 + [-1e308]]
+)
 def test_what_is_no_homography_is_refused(matrix):
     with pytest.raises(ConfigError, match="nine"):
         make_registration("homography", homography=matrix)

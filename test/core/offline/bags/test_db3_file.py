@@ -234,3 +234,10 @@ def test_noise_never_gets_through(path, tmp_path, rng):
                 continue
             assert len(list(file.messages(file.connections))) <= 2 * COUNT * 6
             file.close()
+
+
+def test_messages_that_are_no_cdr_are_not_taken_for_it(path, tmp_path):
+    change(path, "UPDATE topics SET serialization_format = 'json'")
+    with pytest.raises(InputError, match="serialized as 'json'; expected 'cdr'"):
+        extract(path, tmp_path / "pairs", **TOPICS)
+    assert not (tmp_path / "pairs").exists()

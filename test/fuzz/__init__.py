@@ -1,0 +1,1 @@
+"""Seeded mills that feed the product what cameras, files and crashes may bring: `python -m test.fuzz --minutes N`."""
