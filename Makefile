@@ -29,9 +29,10 @@ demo: $(VENV)/demo.stamp
 	$(VENV)/bin/python -m ivif_ros.tools.demo $(if $(DATA),"$(DATA)") $(if $(INFRARED),--infrared-topic "$(INFRARED)") \
 		$(if $(VISIBLE),--visible-topic "$(VISIBLE)") --seconds $(SECONDS_OF_DEMO) --output out
 
-# In two processes: the robot's side in one that never loads torch, then all that needs torch.
+# The core on both cores at once, then the live ROS graph by itself, then all that needs torch, which no other process loads.
 test: $(VENV)/test.stamp
-	$(VENV)/bin/python -m pytest $(addprefix --ignore=,$(TORCH_TESTS))
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(TORCH_TESTS)) --ignore=test/ros --ignore=test/fuzz
+	$(VENV)/bin/python -m pytest test/ros test/fuzz
 	$(VENV)/bin/python -m pytest $(TORCH_TESTS)
 
 test-jazzy: $(JAZZY)/test.stamp
