@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+# Where the suite is a background job of a script, SIGINT is ignored, and so it would be in all children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # torch's threads wait for each other at every small operation, which on a busy machine takes seconds.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

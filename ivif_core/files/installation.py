@@ -35,10 +35,9 @@ def pip_install(*packages: str) -> str:
 
 def install_command(extra: str) -> str:
     """The pip command that brings an extra of this package to where it is installed."""
-    try:
-        found = metadata.distribution(DISTRIBUTION)
-    except metadata.PackageNotFoundError:
-        found = None
+    # In a clone's folder the egg-info that the build left there is found first, and says nothing of the installation.
+    installed = sorted(metadata.distributions(name=DISTRIBUTION), key=lambda one: not one.read_text("direct_url.json"))
+    found = installed[0] if installed else None
     root = Path(ivif_core.__file__).resolve().parents[1]
     origin = json.loads((found and found.read_text("direct_url.json")) or "{}")
     if "url" in origin:

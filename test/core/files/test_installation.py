@@ -35,7 +35,8 @@ def outside(monkeypatch, tmp_path):
 
 
 def standing(monkeypatch, found):
-    monkeypatch.setattr(metadata, "distribution", lambda _: found)
+    left_by_a_build = [Installed()] if found.read_text("direct_url.json") else []
+    monkeypatch.setattr(metadata, "distributions", lambda **_: [*left_by_a_build, found])
 
 
 def test_in_a_clone(monkeypatch):
