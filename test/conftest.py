@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-# Where the suite is a background job of a script, SIGINT is ignored, and so it would be in all children.
+# As a background job or under nohup signals are ignored, and so they would be in all children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 # torch's threads wait for each other at every small operation, which on a busy machine takes seconds.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
