@@ -91,6 +91,8 @@ def storage_suffix(path: Path) -> str:
 
 def _open(path: Path, salvage: Path | None, stack: ExitStack) -> Recording:
     metadata, broken = None, ""
+    if path.exists() and not path.is_dir() and not path.is_file():  # a device or a pipe
+        raise InputError(f"{path} is no bag; expected a folder, or a .mcap, .db3 or .bag file")
     try:
         metadata = _metadata_of(path)
         files = metadata.files if metadata else [path]

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ivif_core.models.local_affine import BLOCK, CELL, SAMPLES
+from ivif_core.training.networks.learned_student import statistics_kernels
 
 STRIDE = 32
 """Crops at offsets that are multiples of it are fused alike: wide surroundings are seen in cells of this side."""
@@ -59,30 +60,13 @@ def bilinear_kernels() -> Tensor:
     return torch.einsum("ia,jb->ijab", line, line).reshape(BLOCK * BLOCK, 1, cells + 2, cells + 2)
 
 
-def statistics_kernels() -> Tensor:
-    """Weights that take a block of 64 pixels, as channels, to the means of its cells and how samples differ from them.
-
-    Returns:
-        (20, 64, 1, 1): four means, then four differences of each sample; cells row by row.
-    """
-    cells = BLOCK // CELL
-    kernels = torch.zeros(1 + len(SAMPLES), cells, cells, BLOCK, BLOCK)
-    for row in range(cells):
-        for column in range(cells):
-            own = kernels[:, row, column, row * CELL : (row + 1) * CELL, column * CELL : (column + 1) * CELL]
-            own[:] = -1 / CELL**2
-            own[0] = 1 / CELL**2
-            for index, (down, right) in enumerate(SAMPLES, start=1):
-                own[index, down, right] += 1.0
-    return kernels.reshape(-1, BLOCK**2, 1, 1)
-
-
 class Statistics(nn.Module):
     """A source's blocks of 64 channels -> what `ivif_core.models.local_affine.statistics` gives."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("kernels", statistics_kernels(), persistent=False)
+        # the same weights, for blocks that are channels already
+        self.register_buffer("kernels", statistics_kernels().reshape(-1, BLOCK**2, 1, 1), persistent=False)
 
     def forward(self, blocks: Tensor) -> Tensor:
         """N×64×H/8×W/8 -> N×2×H/4×W/4: mean and activity of each cell."""

@@ -161,3 +161,9 @@ def test_exit_statuses_of_damaged_and_of_useless_bags(tmp_path, capsys, mcap, to
     assert run() == 2
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1 and "nothing of this bag can be read" in said[0] and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "/dev/null"])
+def test_a_device_is_no_bag(place):
+    with pytest.raises(InputError, match=f"^{place} is no bag; expected a folder"), open_recording(Path(place)):
+        pass
