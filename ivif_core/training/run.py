@@ -305,11 +305,11 @@ def write_tensors(path: str | Path, content: Mapping[str, Any]) -> None:
     write_bytes(path, buffer.getbuffer())
 
 
-def load_checkpoint(path: str | Path, kind: str) -> dict[str, Any]:
+def load_checkpoint(path: str | Path, *kinds: str) -> dict[str, Any]:
     """Read a checkpoint; it holds tensors and plain values only, and nothing in it is executed.
 
     Raises:
-        ModelError: missing, broken, or of another kind.
+        ModelError: missing, broken, or of none of the kinds.
     """
     path = Path(path)
     if not path.is_file():
@@ -319,8 +319,8 @@ def load_checkpoint(path: str | Path, kind: str) -> dict[str, Any]:
     except Exception as error:  # torch raises many types on broken files
         raise ModelError(f"{path} is no checkpoint, or is broken: {one_line(error)}") from error
     found = content.get("kind") if isinstance(content, dict) else None
-    if found != kind:
-        raise ModelError(f"{path} is a checkpoint of kind {shown(found)}; expected {kind!r}")
+    if found not in kinds:
+        raise ModelError(f"{path} is a checkpoint of kind {shown(found)}; expected {' or '.join(map(repr, kinds))}")
     step, recipe = content.get("step"), content.get("recipe")
     if type(step) is not int or not 0 <= step <= MOST_STEPS or not isinstance(recipe, dict):
         raise ModelError(f"{path} is broken: expected a recipe and a step of 0 to {MOST_STEPS:g}, got {shown(step)}")
