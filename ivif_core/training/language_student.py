@@ -49,6 +49,8 @@ from ivif_core.training.train_teacher import (
     make_language,
 )
 
+CHANGE_ROWS = 4 * 5
+"""The last rows of the last layer: for each of the four cells of a block, an offset and four gains to add towards 1."""
 DISTILLED = "distilled"
 """Folder, in the run's, of the student before the sentence."""
 
@@ -183,12 +185,12 @@ def guards_of(
 
 
 def only_the_change(student: LearnedStudent) -> list[nn.Parameter]:
-    """Leave nothing to train but the second half of the last layer: what it says of vividness 1 beside that of 0."""
+    """Leave nothing to train but what the last layer says of the change from vividness 0 to 1."""
     student.requires_grad_(False)
     trained = list(student.maps.head.parameters())
     for values in trained:
         change = torch.zeros_like(values)
-        change[len(values) // 2 :] = 1
+        change[-CHANGE_ROWS:] = 1
         values.requires_grad_(True).register_hook(lambda gradient, change=change: gradient * change.to(gradient))
     return trained
 

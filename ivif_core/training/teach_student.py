@@ -35,7 +35,7 @@ from ivif_core.training.networks.learned_student import LearnedStudent, Statisti
 from ivif_core.training.networks.rule_reference import RuleReference
 from ivif_core.training.recipe import RunRecipe, load_recipe
 from ivif_core.training.record_teacher import make_view
-from ivif_core.training.run import CHECKPOINT, Run, load_checkpoint, start
+from ivif_core.training.run import CHECKPOINT, Run, load_checkpoint, load_state, start
 from ivif_core.training.taught_pairs import open_pairs, teach
 
 
@@ -252,17 +252,17 @@ def make_student(recipe: dict[str, Any]) -> LearnedStudent:
     return LearnedStudent(*(tuple(value) if isinstance(value := recipe[key], list) else value for key in keys))
 
 
-def load_student(source: str | Path) -> LearnedStudent:
+def load_student(checkpoint: str | Path) -> LearnedStudent:
     """The trained student of a checkpoint, of a whole ONNX file, or 'shipped' with the package; in eval mode.
 
     Raises:
         ModelError: no checkpoint or file of a student.
     """
-    if source == SHIPPED or Path(source).suffix == ".onnx":
-        return restored(resolve_model(None if source == SHIPPED else source))
-    content = load_checkpoint(source, "student")
+    if checkpoint == SHIPPED or Path(checkpoint).suffix == ".onnx":
+        return restored(resolve_model(None if checkpoint == SHIPPED else checkpoint))
+    content = load_checkpoint(checkpoint, "student")
     student = make_student(content["recipe"])
-    student.load_state_dict(content["model"])
+    load_state(student, content, "model", checkpoint)
     return student.eval()
 
 
