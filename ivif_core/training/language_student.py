@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from ivif_core.errors import ConfigError
@@ -111,7 +112,8 @@ def teach_by_recipe(recipe: LanguageStudentRecipe) -> list[Path]:
     """Distil, and follow the sentence where the recipe has one; exports into the run folder as `distill_student`.
 
     Raises:
-        ConfigError: a student to start from and no sentence; as `distill_student` and `follow_sentence`.
+        ConfigError: a student to start from and no sentence, or none on several devices; as `distill_student` and
+            `follow_sentence`.
     """
     distilled = StudentRecipe(**{entry.name: getattr(recipe, entry.name) for entry in fields(StudentRecipe)})
     begin = recipe.language.start
@@ -120,7 +122,14 @@ def teach_by_recipe(recipe: LanguageStudentRecipe) -> list[Path]:
             raise ConfigError(f"language.start={begin}: nothing is learnt from there without language.weight=1")
         return distill_student(distilled)
     if not begin:
-        same_run(recipe, "student")  # before the long part
+        if (recipe.devices, recipe.nodes) != (1, 1):  # processes are launched once in a command
+            raise ConfigError(
+                "language.weight on several devices: distil in a command of its own, then language.start=…"
+            )
+        said, here = recipe.language, Fabric(accelerator="cpu", devices=1)
+        make_language(said.clip, said.texts, said.parts, said.patches, here)  # what is missing is said before the long
+        make_features(said.perceptual, here.device)  # part, as is a run folder of another recipe
+        same_run(recipe, "student")
         distill_student(replace(distilled, output=str(Path(recipe.output) / DISTILLED)))
         begin = str(Path(recipe.output) / DISTILLED / CHECKPOINT)
     return follow_sentence(recipe, load_student(begin))

@@ -180,6 +180,7 @@ def test_it_goes_on_from_files_and_from_what_ships(
     ("overrides", "said"),
     [
         (["language.weight=0"], "language.weight=1"),
+        (["language.start=", "devices=2"], "language.start=…"),
         (["language.weight=-1"], "language.weight: expected 0 to 1000"),
         (["language.weight=.nan"], "language.weight"),
         (["language.crop=8"], "language.crop: expected 32"),
@@ -189,6 +190,8 @@ def test_it_goes_on_from_files_and_from_what_ships(
         (["language.start=nowhere.pt"], "nowhere.pt"),
         (["language.start=nowhere.onnx"], "nowhere.onnx"),
         (["language.clip.pretrained=/nowhere/clip.pt"], "/nowhere/clip.pt"),
+        (["language.start=", "language.clip.pretrained=/nowhere/clip.pt"], "/nowhere/clip.pt"),
+        (["language.start=", "language.perceptual.features=vgg"], "perceptual.features"),
         (["language.perceptual.features=vgg"], "perceptual.features"),
     ],
 )
