@@ -35,7 +35,7 @@ class Job:
     Attributes:
         source: folder with `infrared/` and `visible/`, or a bag.
         target: folder of fused images, or the new bag.
-        topics: of bags: 'infrared' and 'visible' -> topic.
+        topics: of bags: 'infrared' and 'visible' -> topic; what is left out is found in each bag by type.
         parameters: of the node, by dotted name.
         keep_all: of bags: copy all other messages too.
     """

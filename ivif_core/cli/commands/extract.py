@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from ivif_core.cli.commands.bag import add_params_argument, read_parameters
+from ivif_core.cli.commands.bag import add_params_argument, add_topic_arguments, read_parameters
 from ivif_core.cli.numbers import MOST_ROUNDS, whole
+from ivif_core.errors import one_line
 from ivif_core.files.outputs import check_apart
 from ivif_core.offline.extract import extract
 from ivif_core.thermal.scaling import MODES
@@ -17,8 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Fill in the parser of `ivif extract`."""
     parser.add_argument("bag", type=Path, help="folder of a recording, or one .mcap, .db3 or .bag file")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="must not exist yet")
-    parser.add_argument("--infrared", required=True, metavar="TOPIC", help="thermal images, raw or compressed")
-    parser.add_argument("--visible", required=True, metavar="TOPIC", help="RGB images, raw or compressed")
+    add_topic_arguments(parser)
     parser.add_argument("--slop", type=float, metavar="S", help="largest stamp difference (default: 0.05)")
     parser.add_argument("--time-offset", type=float, metavar="S", help="added to thermal stamps")
     parser.add_argument("--every", type=whole(1, MOST_ROUNDS), default=1, metavar="N", help="keep every n-th pair")
@@ -60,5 +60,6 @@ def run(args: argparse.Namespace) -> int:
         if count:
             print(f"{cause}: {count}", file=sys.stderr)
     part = f"; as far as the bag goes ({found.broken})" if found.broken else ""
-    print(f"{args.output}: {found.pairs} pairs{part}")
+    cameras = " and ".join(f"{source} {one_line(topic, 80)}" for source, topic in found.topics.items())
+    print(f"{args.output}: {found.pairs} pairs of {cameras}{part}")
     return 0 if found.is_whole else 1

@@ -125,11 +125,15 @@ def test_the_manifest_survives_a_line_that_was_cut(tmp_path):
     }
 
 
-def test_bags_need_their_topics_and_nonsense_is_refused_before_ray_starts(tmp_path, capsys):
+def test_a_bag_whose_cameras_are_not_named_is_fused_by_what_they_are(tmp_path):
+    record(tmp_path / "run", frames(FEW))
+    entry = run_job(Job(str(tmp_path / "run"), str(tmp_path / "out")))
+    assert (entry["status"], entry["error"], entry["fused"]) == ("done", "", FEW)
+
+
+def test_nonsense_is_refused_before_ray_starts(tmp_path):
     record(tmp_path / "run", frames(1))
     out = ["-o", str(tmp_path / "out")]
-    assert main(["fuse-many", str(tmp_path / "run"), *out]) == 2
-    assert "--infrared and --visible" in capsys.readouterr().err
     topics = ["--infrared", INFRARED, "--visible", VISIBLE]
     assert main(["fuse-many", str(tmp_path / "run"), *out, *topics, "--vividness", "7"]) == 2
     assert main(["fuse-many", str(tmp_path / "run"), *out, *topics, "--workers", "0"]) == 2
