@@ -34,7 +34,7 @@ class FusedFrame:
     """One image made.
 
     Attributes:
-        fused: uint8 H×W×3 BGR, or H×W where the visible image is grey.
+        fused: uint8 H×W×3 BGR, or H×W where the visible image, or `output.colour`, is grey.
         visible: uint8, as it came, BGR or grey; None: that camera is missing.
         pair: scaled and registered; None: no infrared.
         hot_spots: uint8 H×W, 255 where hot; None: not asked for, or no infrared.
@@ -62,6 +62,8 @@ class Pipeline:
             settings["model"] or None,
             settings["backend"],
             vividness=settings["vividness"],
+            colour=settings["output.colour"],
+            warm=settings["output.warm"],
             scaling=settings.scaling(),
             registration=settings.registration,
             threads=settings["threads"] or None,
@@ -117,6 +119,7 @@ class Pipeline:
             return
         changed = settings.changed(self._settings)
         self._fuser.vividness = settings["vividness"]
+        self._fuser.colour, self._fuser.warm = settings["output.colour"], settings["output.warm"]
         self._maximum_megapixels = settings["maximum_megapixels"]
         if any(name.startswith(("thermal_scaling.", "radiometry.")) for name in changed):
             self._fuser.scaling = settings.scaling()
@@ -199,7 +202,7 @@ class Pipeline:
         shape = self._visible_shape or counts.shape
         pair = self._fuser.prepare(counts, np.zeros(shape[:2], np.uint8) if pixels is None else pixels)
         if pixels is None:
-            fused = as_bgr(pair.registered) if len(shape) == 3 else pair.registered
+            fused = self._fuser.paint(pair, as_bgr(pair.registered) if len(shape) == 3 else pair.registered)
         else:
             fused = self._fuser.fuse_prepared(pair)
             self._check_drift(pair)

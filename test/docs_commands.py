@@ -10,8 +10,9 @@ A comment before a block, which no reader sees, says what differs from typing it
     first: cp -r fused other               typed before the block
     -->
 
-$REPO is the clone, $INPUTS the folder of `docs_inputs`, which is also copied to where the commands run. What needs a program that is not here, or a file of the clone where there is none, is not run either, and is counted.
-Of commands within the text, the names of commands, options, modules and targets of make are checked.
+$REPO is the clone, $INPUTS the folder of `docs_inputs`, which is also copied to where the commands run. What needs a
+program that is not here, or a file of the clone where there is none, is not run either, and is counted. Of commands
+within the text, the names of commands, options, modules and targets of make are checked.
 """
 
 from __future__ import annotations
@@ -50,10 +51,10 @@ RULE = re.compile(r" *(?P<kind>skip|with|stays|while|first)(?: `(?P<text>.+?)`)?
 INLINE = re.compile(r"(?<!`)`((?:ivif|make|python -m) [^`]+)`")
 BUILT_IN = ("cd", "export", "source", "eval", "test")
 PATIENCE, START, QUIET, END = 400.0, 90.0, 6.0, 25.0
-"""Seconds for a command, until one that stays has said its word, for one that has no word, and from Ctrl-C to its end."""
+"""Seconds: for a command; until one that stays has said its word; for one without a word; from Ctrl-C to the end."""
 PRELUDE = """
 import cv2
-infrared, visible, fused = (cv2.imread(f"{name}/0.png", cv2.IMREAD_UNCHANGED) for name in ("infrared", "visible", "other"))
+infrared, visible, fused = (cv2.imread(f"{name}/0.png", -1) for name in ("infrared", "visible", "other"))
 """
 
 
@@ -203,7 +204,7 @@ class Shell:
 def why_not_here(command: str, shell: Shell) -> str:
     """What a command needs that is not here; empty: nothing."""
     is_clone = (shell.folder / "pyproject.toml").exists()
-    for part in re.split(r"&&|\||;|\$\(", command):
+    for part in re.split(r"&&|\||;|\$\(", re.sub(r"\s+# .*", "", command)):
         words = [word.strip("\"'") for word in part.split() if not re.match(r"\w+=", word)]
         if not words or words[0] in BUILT_IN:
             continue
@@ -225,9 +226,10 @@ def run_block(block: Block, shell: Shell) -> Iterator[tuple[str, str, str]]:
     reason = next((value for kind, text, value in block.rules if kind == "skip" and not text), None)
     for kind, text, value in block.rules:
         hidden = value if kind == "first" else text
-        if kind in ("first", "while") and not reason and not why_not_here(hidden, shell):
-            if fault := shell.run(value) if kind == "first" else shell.stay(text, value):
-                yield hidden, "FAILED", fault
+        if kind not in ("first", "while") or reason or why_not_here(hidden, shell):
+            continue
+        if fault := shell.run(value) if kind == "first" else shell.stay(text, value):
+            yield hidden, "FAILED", fault
     for typed in block.commands():
         command = typed
         for kind, text, value in block.rules:

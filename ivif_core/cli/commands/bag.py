@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from ivif_core.errors import one_line
 from ivif_core.files.outputs import check_apart
+from ivif_core.imaging.palette import COLOURS
 from ivif_core.offline.bag import FUSED_TOPIC, BagResult, fuse_bag
 from ivif_core.settings import Settings, read_parameter_file
 from ivif_core.types import SOURCES
@@ -40,6 +41,7 @@ def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
     add_params_argument(parser)
     parser.add_argument("--backend", metavar="NAME", help="what runs the model; over the file's")
     parser.add_argument("--model", metavar="FILE", help="ONNX file; over the file's")
+    parser.add_argument("--colour", metavar="NAME", help=f"{', '.join(COLOURS)}; over the file's")
     parser.add_argument("--vividness", type=float, metavar="V", help="0 faithful … 1 language-driven; over the file's")
 
 
@@ -59,6 +61,7 @@ def read_parameters(args: argparse.Namespace, **over: Any) -> Settings:
         ConfigError: the file cannot be read, or a value is refused.
     """
     given = {name: getattr(args, name, None) for name in ("backend", "model", "vividness")} | over
+    given["output.colour"] = getattr(args, "colour", None)
     values = read_parameter_file(args.params, args.node) if args.params else {}
     values |= {name.replace("__", "."): value for name, value in given.items() if value is not None}
     return Settings.from_values(values)
