@@ -153,8 +153,8 @@ PARAMETERS = (
     Parameter(
         "output.colour",
         "fused",
-        "fused: those of the RGB image; ironbow: by heat; white_hot: grey; overlay: those of the RGB image, and by heat "
-        "where it is warm. Brightness is the fused one in all of them.",
+        "fused: those of the RGB image; ironbow: by heat; white_hot: grey; overlay: those of the RGB image, and by "
+        "heat where it is warm. Brightness is the fused one in all of them.",
         choices=COLOURS,
     ),
     Parameter("output.warm", DEFAULT_WARM, "overlay: share of the thermal range from which it colours.", (0.0, 1.0)),
