@@ -77,8 +77,12 @@ def find_spots(mask: np.ndarray, counts: np.ndarray) -> list[HotSpot]:
     peaks = np.full(count, -np.inf, np.float32)
     np.maximum.at(peaks, np.asarray(labels, np.intp)[mask > 0], counts[mask > 0])
     hottest = 1 + np.argsort(-peaks[1:], kind="stable")[:MOST_SPOTS]
-    sides = boxes[:, :4].astype(int).tolist()
-    return [HotSpot(*sides[spot], float(peaks[spot])) for spot in hottest]
+    return [HotSpot(*_sides(boxes[spot]), peak=float(peaks[spot])) for spot in hottest]
+
+
+def _sides(box: np.ndarray) -> tuple[int, int, int, int]:
+    left, top, width, height = (int(value) for value in box[:4])
+    return left, top, width, height
 
 
 def draw_outline(image: np.ndarray, mask: np.ndarray) -> None:
