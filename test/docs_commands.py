@@ -54,7 +54,8 @@ PATIENCE, START, QUIET, END = 400.0, 90.0, 6.0, 25.0
 """Seconds: for a command; until one that stays has said its word; for one without a word; from Ctrl-C to the end."""
 PRELUDE = """
 import cv2
-infrared, visible, fused = (cv2.imread(f"{name}/0.png", -1) for name in ("infrared", "visible", "other"))
+images = (cv2.imread(f"{name}/0.png", 0) for name in ("infrared", "visible", "other"))
+infrared, visible, fused = (cv2.resize(image, (320, 240)) for image in images)
 """
 
 
@@ -242,8 +243,8 @@ def run_block(block: Block, shell: Shell) -> Iterator[tuple[str, str, str]]:
             yield typed, "not run", why
             continue
         word = block.rule("stays", typed)
-        if re.match(r"pip3? install", command):  # resolves all and installs nothing: others use this environment
-            command = f"PIP_DRY_RUN=1 {command}"
+        # Resolves all and installs nothing: others use this environment.
+        command = re.sub(r"^(pip3? install)", r"\1 --dry-run", command)
         fault = shell.run(command) if word is None else shell.stay(re.sub(r"\s+# .*", "", command), word)
         yield typed, "FAILED" if fault else "ok", fault
     for fault in shell.end():

@@ -47,6 +47,16 @@ def test_lists_folders_and_bags_are_found(tmp_path):
             find_sources([nothing])
 
 
+def test_a_folder_of_single_files_is_several_bags_and_one_of_split_files_is_one(tmp_path):
+    for name in ("day_0.mcap", "day_1.mcap"):
+        (tmp_path / name).write_bytes(b"")
+    assert find_sources([tmp_path]) == [tmp_path]
+    (tmp_path / "night.mcap").write_bytes(b"")
+    assert find_sources([tmp_path]) == [tmp_path / name for name in ("day_0.mcap", "day_1.mcap", "night.mcap")]
+    (tmp_path / "metadata.yaml").write_text("{}")
+    assert find_sources([tmp_path]) == [tmp_path]
+
+
 def test_inputs_of_one_name_get_outputs_of_their_own(tmp_path):
     sources = [tmp_path / "a" / "run", tmp_path / "b" / "run", tmp_path / "other.mcap"]
     targets = name_targets(sources, tmp_path / "out")
