@@ -9,9 +9,9 @@ from std_msgs.msg import Header, String
 from ivif_core.thermal.hot_spots import HotSpot
 from ivif_ros import detections as made
 from ivif_ros import outputs
+from test.ros import vision_messages
 from test.ros.conftest import wait_for
 from test.ros.rig import Rig, image, scene
-from test.standins import vision_messages
 
 NAMES = ("BoundingBox2D", "Detection2D", "Detection2DArray", "ObjectHypothesisWithPose")
 HEADER = Header(frame_id="camera")
