@@ -89,7 +89,7 @@ def blocks(page: str) -> Iterator[Block]:
     text = (ROOT / page).read_text("utf-8")
     for found in BLOCK.finditer(text):
         rules = []
-        for line in (found["rules"] or "").splitlines():
+        for line in filter(str.strip, (found["rules"] or "").splitlines()):
             rule = RULE.fullmatch(line)
             if rule is None:
                 raise ValueError(f"{page}: not a rule: {line}")
@@ -142,9 +142,11 @@ class Shell:
         process = self._start(script, {"DOCS_STATE": str(self._state)})
         try:
             status = process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
+        except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
             return f"not done after {PATIENCE:.0f} s"
         if status == 0:
             pairs = (pair.partition("=") for pair in self._state.read_text("utf-8").split("\0") if pair)
@@ -205,7 +207,7 @@ class Shell:
 def why_not_here(command: str, shell: Shell) -> str:
     """What a command needs that is not here; empty: nothing."""
     is_clone = (shell.folder / "pyproject.toml").exists()
-    for part in re.split(r"&&|\||;|\$\(", re.sub(r"\s+# .*", "", command)):
+    for part in re.split(r"&&|\||;|\$\(", re.sub(r"\\\n|\s+# .*", " ", command)):
         words = [word.strip("\"'") for word in part.split() if not re.match(r"\w+=", word)]
         if not words or words[0] in BUILT_IN:
             continue
@@ -319,10 +321,13 @@ def main() -> int:
         shutil.copytree(inputs, folder, dirs_exist_ok=True)
         for block in blocks(page):
             shell = Shell(folder, dict(environment), scratch / f"{page.replace('/', '_')}.log")
-            for command, outcome, why in run_block(block, shell):
-                counts[outcome] += 1
-                first = " ".join(command.split())[:110]
-                print(f"{outcome:8} {page}:{block.line}: {first}{': ' if why else ''}{why}", flush=True)
+            try:
+                for command, outcome, why in run_block(block, shell):
+                    counts[outcome] += 1
+                    first = " ".join(command.split())[:110]
+                    print(f"{outcome:8} {page}:{block.line}: {first}{': ' if why else ''}{why}", flush=True)
+            finally:
+                shell.end()
     if shutil.which("ros2", path=environment["PATH"]):
         subprocess.run(["ros2", "daemon", "stop"], env=environment, capture_output=True)
     print(", ".join(f"{outcome} {count}" for outcome, count in sorted(counts.items())))
