@@ -8,6 +8,7 @@ A comment before a block, which no reader sees, says what differs from typing it
     stays `ros2 launch`: status: fusing    runs until Ctrl-C: goes on beside the commands after it once it has said this
     while `fusion_node`: status            the same, started before the block though it is not written there
     first: cp -r fused other               typed before the block
+    needs `ivif fuse-many`: ray            not run where Python has no such package
     -->
 
 $REPO is the clone, $INPUTS the folder of `docs_inputs`, which is also copied to where the commands run. What needs a
@@ -47,7 +48,7 @@ BLOCK = re.compile(
     r"(?P<indent> *)```(?P<language>bash|console|python)\n(?P<text>.*?)^ *```$",
     re.MULTILINE | re.DOTALL,
 )
-RULE = re.compile(r" *(?P<kind>skip|with|stays|while|first)(?: `(?P<text>.+?)`)?: ?(?P<value>.*)")
+RULE = re.compile(r" *(?P<kind>skip|with|stays|while|first|needs)(?: `(?P<text>.+?)`)?: ?(?P<value>.*)")
 INLINE = re.compile(r"(?<!`)`((?:ivif|make|python -m) [^`]+)`")
 BUILT_IN = ("cd", "export", "source", "eval", "test")
 PATIENCE, START, QUIET, END = 400.0, 90.0, 6.0, 25.0
@@ -241,6 +242,8 @@ def run_block(block: Block, shell: Shell) -> Iterator[tuple[str, str, str]]:
         if block.language == "python":
             command = f"python - <<'END'\n{PRELUDE}\n{command}\nEND"
         why = reason or block.rule("skip", typed) or why_not_here(command.partition("<<")[0], shell)
+        if not why and (package := block.rule("needs", typed)) and shell.run(f"python -c 'import {package}'"):
+            why = f"{package} is not here"
         if why:
             yield typed, "not run", why
             continue
