@@ -53,6 +53,8 @@ INLINE = re.compile(r"(?<!`)`((?:ivif|make|python -m) [^`]+)`")
 BUILT_IN = ("cd", "export", "source", "eval", "test")
 PATIENCE, START, QUIET, END = 400.0, 90.0, 6.0, 25.0
 """Seconds: for a command; until one that stays has said its word; for one without a word; from Ctrl-C to the end."""
+INTERRUPTED = (0, -signal.SIGINT, 128 + signal.SIGINT, signal.SIGINT)
+"""Exit statuses after Ctrl-C; the last is that of the `ros2` command."""
 PRELUDE = """
 import cv2
 images = (cv2.imread(f"{name}/0.png", 0) for name in ("infrared", "visible", "other"))
@@ -188,7 +190,7 @@ class Shell:
             status = None
         with suppress(ProcessLookupError):  # what it left behind
             os.killpg(process.pid, signal.SIGKILL)
-        return "" if status in (0, -signal.SIGINT, 128 + signal.SIGINT) else f"{command}: after Ctrl-C status {status}"
+        return "" if status in INTERRUPTED else f"{command}: after Ctrl-C status {status}"
 
     def _start(self, script: str, more: dict[str, str]) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
@@ -267,7 +269,7 @@ def place(kind: str, scratch: Path) -> tuple[Path, Path, dict[str, str]]:
         "HOME": str(home),
         "ROS_DOMAIN_ID": domain,
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "MPLBACKEND": "Agg",
+        "PYTHONUNBUFFERED": "1",
     }
     more |= {"ROS_LOG_DIR": str(scratch / "log"), "ROS_LOCALHOST_ONLY": "1", "OMP_NUM_THREADS": "1"}
     more |= {"PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(Path.home() / ".cache/pip")), "TERM": "dumb"}
