@@ -280,12 +280,12 @@ def place(kind: str, scratch: Path) -> tuple[Path, Path, dict[str, str]]:
         programs = scratch / "venv/bin"
         for command in (
             [sys.executable, "-m", "venv", str(programs.parent)],
-            [str(programs / "pip"), "wheel", "--quiet", "--no-deps", "--wheel-dir", str(scratch), str(clone)],
+            [str(programs / "pip"), "wheel", "--quiet", "--quiet", "--no-deps", "--wheel-dir", str(scratch), str(clone)],
         ):
             subprocess.run(command, check=True)
         wheel = next(scratch.glob("*.whl"))
         extras = "ros,openvino,video,report,ray,completion"
-        subprocess.run([str(programs / "pip"), "install", "--quiet", f"{wheel}[{extras}]"], check=True)
+        subprocess.run([str(programs / "pip"), "install", "--quiet", "--quiet", f"{wheel}[{extras}]"], check=True)
         environment.pop("PYTHONPATH", None)
     else:
         workspace = scratch / "workspace"
