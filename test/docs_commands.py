@@ -280,12 +280,12 @@ def place(kind: str, scratch: Path) -> tuple[Path, Path, dict[str, str]]:
         programs = scratch / "venv/bin"
         for command in (
             [sys.executable, "-m", "venv", str(programs.parent)],
-            [str(programs / "pip"), "wheel", "--quiet", "--quiet", "--no-deps", "--wheel-dir", str(scratch), str(clone)],
+            [str(programs / "pip"), "wheel", "-qq", "--no-deps", "--wheel-dir", str(scratch), str(clone)],
         ):
             subprocess.run(command, check=True)
         wheel = next(scratch.glob("*.whl"))
         extras = "ros,openvino,video,report,ray,completion"
-        subprocess.run([str(programs / "pip"), "install", "--quiet", "--quiet", f"{wheel}[{extras}]"], check=True)
+        subprocess.run([str(programs / "pip"), "install", "-qq", f"{wheel}[{extras}]"], check=True)
         environment.pop("PYTHONPATH", None)
     else:
         workspace = scratch / "workspace"
@@ -323,6 +323,8 @@ def main() -> int:
             counts["FAILED"] += 1
             print(f"FAILED   {page}: `{fault}`: there is no such thing", flush=True)
         subprocess.run(["git", "-C", str(clone), "clean", "-fdxq", "--exclude", ".venv"], check=True)
+        if folder != clone:
+            shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(inputs, folder, dirs_exist_ok=True)
         for block in blocks(page):
             shell = Shell(folder, dict(environment), scratch / f"{page.replace('/', '_')}.log")
