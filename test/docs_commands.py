@@ -298,7 +298,9 @@ def place(kind: str, scratch: Path) -> tuple[Path, Path, dict[str, str]]:
         if result.returncode:
             raise SystemExit(f"the workspace is not built:\n{result.stderr}")
         environment = dict(pair.split("=", 1) for pair in result.stdout.split("\0") if "=" in pair)
-    environment["PATH"] = f"{programs}:{environment['PATH']}" if kind != "workspace" else environment["PATH"]
+    if kind != "workspace":  # a `ros2` that is here knows nothing of the package
+        others = (part for part in environment["PATH"].split(":") if not (Path(part) / "ros2").exists())
+        environment["PATH"] = ":".join([str(programs), *others])
     return folder, clone, environment
 
 
