@@ -51,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fuse; 1 where some pairs of the folders could not be."""
+    if args.grey and args.colour:
+        raise InputError("--grey and --colour exclude each other; --colour white_hot is the same as --grey")
     folders = args.infrared.is_dir()
     if folders != args.visible.is_dir():
         raise InputError(f"expected two files or two folders, got {args.infrared} and {args.visible}")
