@@ -232,7 +232,7 @@ def run_block(block: Block, shell: Shell) -> Iterator[tuple[str, str, str]]:
     reason = next((value for kind, text, value in block.rules if kind == "skip" and not text), None)
     for kind, text, value in block.rules:
         hidden = value if kind == "first" else text
-        if kind not in ("first", "while") or reason or why_not_here(hidden, shell):
+        if kind not in ("first", "while") or reason or (kind == "while" and why_not_here(text, shell)):
             continue
         if fault := shell.run(value) if kind == "first" else shell.stay(text, value):
             yield hidden, "FAILED", fault
