@@ -13,11 +13,11 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from ivif_core.cli.interruption import at_once, was_interrupted
 from ivif_core.cli.missing_package import missing_package
 from ivif_core.cli.parser import complete, parse
 from ivif_core.cli.quiet import only_own_lines
 from ivif_core.errors import IvifError, one_line
+from ivif_core.files.interruption import at_once, was_interrupted
 
 DONE_IN_PART, WRONG_INPUT, INTERNAL_ERROR, INTERRUPTED, NO_READER = 1, 2, 70, 130, 141
 """70 is EX_SOFTWARE of sysexits.h; the last two are what a shell shows for SIGINT and SIGPIPE."""

@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         141 nobody reads the output any more, 143 terminated.
     """
     try:
-        from ivif_core.cli.interruption import Terminated, at_once, ended_by_signals
+        from ivif_core.files.interruption import Terminated, at_once, ended_by_signals
 
         try:
             with ended_by_signals():

@@ -23,7 +23,7 @@ WHILE_WRITING = """
 import os, sys, time
 from pathlib import Path
 from ivif_core.files.writing import temporary_file, temporary_folder
-from ivif_core.cli.interruption import Terminated, ended_by_signals
+from ivif_core.files.interruption import Terminated, ended_by_signals
 folder = Path(sys.argv[1])
 try:
     with ended_by_signals(), temporary_file(folder / "a.mp4") as file, temporary_folder(folder / "b") as inside:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -14,6 +14,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 _seen: list[int] = []
 """SIGINT, once it came to this run."""
+_holds = 0
+_waiting: list[Callable[[], object]] = []
+"""What signals ask for that came during `held`."""
 
 
 class Terminated(BaseException):
@@ -40,15 +43,20 @@ def ended_by_signals() -> Iterator[None]:
         return
 
     def end(number: int, frame: FrameType | None) -> None:
+        if _holds:
+            return _waiting.append(lambda: end(number, None))
         for each in taken:
             signal.signal(each, signal.SIG_IGN)
         raise Terminated(number)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         _seen.append(number)
+        if _holds:
+            return _waiting.append(lambda: interrupt(number, None))
         signal.default_int_handler(number, frame)
 
     _seen.clear()
+    _waiting.clear()
     keyboard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     before = {each: signal.getsignal(each) for each in SIGNALS}
     taken = {each: handler for each, handler in before.items() if handler not in (signal.SIG_IGN, None)}
@@ -63,6 +71,27 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         for each, handler in taken.items():
             signal.signal(each, handler)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Let signals wait for the end of this block, which must be short.
+
+    An exception inside of `Thread.start`, `Queue.get` or `Future.result` can leave a lock of theirs taken for ever.
+    """
+    global _holds
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _holds += 1
+    try:
+        yield
+    finally:
+        _holds -= 1
+        if not _holds and _waiting:
+            first = _waiting[0]
+            _waiting.clear()
+            first()
 
 
 def was_interrupted() -> bool:
