@@ -15,10 +15,10 @@ from ivif_core.files.outputs import check_apart, check_file
 from ivif_core.files.writing import check_name, printable
 from ivif_core.fusion import Fuser
 from ivif_core.imaging.files import SUFFIXES, pair_by_stem, read_as_stored
-from ivif_core.imaging.suspicion import pair_warnings
 from ivif_core.offline import video as video_fusion
 from ivif_core.offline.folder import fuse_file, fuse_folder
 from ivif_core.settings import Settings
+from ivif_core.thermal.suspicion import suspicions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         if output.suffix.lower() not in SUFFIXES:
             raise InputError(f"-o {output}: expected an image file, since the inputs are files")
         pair = args.infrared, args.visible
-        doubts = _doubts(*pair, settings.maximum_megapixels)  # before anything is written
+        doubts = _doubts(*pair, settings)  # before anything is written
         fuse_file(
             fuser,
             args.infrared,
@@ -91,13 +91,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _doubts(infrared: Path, visible: Path, maximum_megapixels: float) -> list[str]:
+def _doubts(infrared: Path, visible: Path, settings: Settings) -> list[str]:
     """What looks wrong about a pair.
 
     Raises:
         InputError: a file is broken.
     """
-    return pair_warnings(read_as_stored(infrared, maximum_megapixels), read_as_stored(visible, maximum_megapixels))
+    images = [read_as_stored(path, settings.maximum_megapixels) for path in (infrared, visible)]
+    return [found.line for found in suspicions(images[0], images[1], settings.crops()["infrared"])]
 
 
 def _warn(infrared: Path, visible: Path, doubts: list[str]) -> None:
@@ -145,7 +146,7 @@ def _run_folders(args: argparse.Namespace, settings: Settings, fuser: Fuser) -> 
     if result.written:
         pair = pairs[result.written[0]]
         try:
-            doubts = _doubts(*pair, settings.maximum_megapixels)
+            doubts = _doubts(*pair, settings)
         except InputError as error:  # it was fused: what a codec takes as 8 bits, it may refuse as 16
             doubts = [str(error)]
         _warn(*pair, doubts)
