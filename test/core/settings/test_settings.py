@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +71,10 @@ def test_the_parts_are_what_the_values_say(tmp_path):
 
 def test_the_engine_is_built_for_what_the_values_say_offline_too(tmp_path):
     values = {"engine.precision": "fp32", "engine.maximum_width": 320, "engine.maximum_height": 240}
-    made = Settings.from_values({**values, "engine.cache": str(tmp_path)}).engine()
-    assert made == EngineOptions(optimum=(240, 320), maximum=(240, 320), precision="fp32", cache=tmp_path)
+    gpus = {"engine.library": "tensorrt-rtx", "engine.compute_capabilities": "8.6 8.9"}
+    made = Settings.from_values({**values, **gpus, "engine.cache": str(tmp_path)}).engine()
+    sizes = EngineOptions(optimum=(240, 320), maximum=(240, 320), precision="fp32", cache=tmp_path)
+    assert made == replace(sizes, library="tensorrt-rtx", compute_capabilities=("8.6", "8.9"))
     assert Settings.from_values().engine() == EngineOptions()
 
 
