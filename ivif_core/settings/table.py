@@ -55,7 +55,7 @@ PARAMETERS = (
     Parameter(
         "vividness",
         DEFAULT_VIVIDNESS,
-        "0: faithful to both sources … 1: nearest to the language-driven teacher.",
+        "0: faithful to both sources … 1: nearest to the teacher.",
         (0.0, 1.0),
     ),
     Parameter(
