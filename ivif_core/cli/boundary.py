@@ -22,6 +22,7 @@ from ivif_core.files.interruption import at_once, was_interrupted
 DONE_IN_PART, WRONG_INPUT, INTERNAL_ERROR, INTERRUPTED, NO_READER = 1, 2, 70, 130, 141
 """70 is EX_SOFTWARE of sysexits.h; the last two are what a shell shows for SIGINT and SIGPIPE."""
 LONGEST_MESSAGE = 1000
+_OUT_OF_MEMORY = ("allocate memory", "not enough memory", "out of memory", "bad_alloc", "bad allocation", "map segment")
 
 
 def run(argv: Sequence[str] | None) -> int:
@@ -77,12 +78,12 @@ def _report(name: str, error: Exception) -> int:
 
 
 def _explain(error: Exception) -> tuple[int, str]:
-    if isinstance(error, ImportError) and (line := missing_package(error)):
-        return WRONG_INPUT, line
     if isinstance(error, IvifError):
         return WRONG_INPUT, str(error)
     if _is_out_of_memory(error):
         return DONE_IN_PART, "there is not enough memory for this; try fewer workers or smaller images"
+    if isinstance(error, ImportError) and (line := missing_package(error)):
+        return WRONG_INPUT, line
     if isinstance(error, OSError) and error.strerror:
         return WRONG_INPUT, f"{error.filename or 'cannot write the output'}: {error.strerror}"
     return INTERNAL_ERROR, (
@@ -92,8 +93,10 @@ def _explain(error: Exception) -> tuple[int, str]:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Of Python, NumPy or OpenCV."""
-    return isinstance(error, MemoryError) or getattr(error, "code", None) == -4  # cv2.Error.StsNoMem
+    """Of Python, NumPy or OpenCV; of torch, a runtime or the loader of libraries, told by their words."""
+    if isinstance(error, MemoryError) or getattr(error, "code", None) == -4:  # cv2.Error.StsNoMem
+        return True
+    return any(words in str(error).lower() for words in _OUT_OF_MEMORY)
 
 
 def _open_standard_files() -> None:

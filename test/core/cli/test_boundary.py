@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sqlite3
@@ -43,6 +44,9 @@ def of_cv2_memory() -> Exception:
         (MemoryError(), 1, "not enough memory"),
         (np._core._exceptions._ArrayMemoryError((1 << 40,), np.dtype("u1")), 1, "not enough memory"),
         (of_cv2_memory(), 1, "not enough memory"),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), 1, "not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 bytes"), 1, "not enough memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), 1, "not enough memory"),
         (of_opencv(), 70, "internal error"),
         (KeyError("x"), 70, "internal error: KeyError: 'x'"),
         (struct.error("unpack\nrequires"), 70, r"unpack\nrequires"),
