@@ -110,11 +110,15 @@ def write_image(path: str | Path, image: np.ndarray, *, overwrite: bool = True, 
         InputError: the format is unknown or does not take the image, or as `write_bytes`.
     """
     path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:  # others go through a temporary file of OpenCV's, which a full disk leaves
+        raise InputError(
+            f"cannot write {printable(path)}: expected an image suffix, one of {' '.join(sorted(SUFFIXES))}"
+        )
     try:
         # In memory: OpenCV's own writing says nothing of a full disk, and crashes on names that are no UTF-8.
-        made, data = cv2.imencode(path.suffix.encode("ascii", "replace").decode(), image)
+        made, data = cv2.imencode(path.suffix, image)
     except cv2.error as error:
-        raise InputError(f"cannot write {printable(path)}: {error.err or 'has it an image suffix?'}") from error
+        raise InputError(f"cannot write {printable(path)}: {error.err or 'OpenCV does not encode it'}") from error
     if not made:
         raise InputError(f"cannot write {printable(path)}: its format does not take this image")
     content = data.tobytes()
