@@ -19,7 +19,9 @@ ROBOT := .venv-robot
 DOCS := .venv-docs
 PIP_FLAGS := --quiet --disable-pip-version-check
 TORCH_TESTS := test/training test/core/backends/test_torch.py
-ROBOT_TESTS := test/ros test/core/imaging test/core/thermal test/core/registration \
+# What OpenCV, NumPy and cv_bridge have a hand in; all others: make test-robot ROBOT_TESTS=test/ros
+ROBOT_TESTS := $(patsubst %,test/ros/test_%.py,calibrated_cameras camera_transforms compiled_cv_bridge conversion \
+	fusion_node hostile_input listeners pixel_checks) test/core/imaging test/core/thermal test/core/registration \
 	test/core/offline/test_bag.py test/core/test_fusion.py
 PACKAGING := setup.py setup.cfg pyproject.toml package.xml
 
