@@ -26,7 +26,7 @@ MOST_CONNECTIONS = 32
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline'; "
-    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
+    "style-src 'self' 'unsafe-inline'; img-src 'self' blob:; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }

@@ -83,6 +83,14 @@ def find_photos(paths: list[Path]) -> dict[str, Path]:
     return found
 
 
+def is_photo(path: Path) -> bool:
+    """Whether a file is a radiometric JPEG, as far as its records say."""
+    try:
+        return path.is_file() and bool(read_records(read_image_bytes(path), printable(path)))
+    except InputError:
+        return False
+
+
 def read_photo(path: str | Path, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> RadiometricPhoto:
     """Read a radiometric JPEG.
 
