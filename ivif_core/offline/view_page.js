@@ -141,9 +141,8 @@ async function load(name, address) {
 function draw() {
   for (const side of ["left", "right"]) {
     const image = stage.querySelector(`.${side}`), name = shown[side];
-    if (pictures[name]) image.src = pictures[name];
-    image.alt = name;
-    for (const button of byId(side).children) button.setAttribute("aria-pressed", button.textContent === name);
+    if (pictures[name]) Object.assign(image, {src: pictures[name], alt: name});
+    for (const button of byId(`${side}-side`).children) button.setAttribute("aria-pressed", button.textContent === name);
   }
 }
 
@@ -220,7 +219,7 @@ async function begin() {
     for (const name of PICTURES) {
       const button = Object.assign(document.createElement("button"), {type: "button", textContent: name});
       button.addEventListener("click", () => choose(side, name));
-      byId(side).append(button);
+      byId(`${side}-side`).append(button);
     }
   }
   time.max = start.names.length - 1;
