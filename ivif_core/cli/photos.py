@@ -70,7 +70,8 @@ def fuse_photos(args: argparse.Namespace) -> int:
                 more = (
                     f" (and none of {len(result.failed) - 1} others could be fused)" if len(result.failed) > 1 else ""
                 )
-                raise InputError(f"{next(iter(result.failed.values()))}{more}")
+                pair = "; of a pair, name the output file: -o fused.png" if len(args.inputs) == 2 else ""
+                raise InputError(f"{next(iter(result.failed.values()))}{more}{pair}")
             status = summary(result, args.output, "photos")
     for name in plain:
         print(f"ivif fuse: {name} does not say how its pictures lie; thermal was resized", file=sys.stderr)

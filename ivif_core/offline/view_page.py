@@ -26,7 +26,7 @@ LIVE = (
 """Parameters that the page sets."""
 MOVES = {"right": (0.0, -1e4, 1e4), "down": (0.0, -1e4, 1e4), "scale": (1.0, 0.2, 5.0), "turn": (0.0, -180.0, 180.0)}
 """How thermal is moved on top of its registration: at rest, least, most; pixels of the visible image, degrees."""
-_KEPT = 4
+_KEPT = 2
 """Results that the page may still ask for."""
 _SMALL = 160
 """Width of a preview, px."""

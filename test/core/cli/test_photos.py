@@ -80,6 +80,19 @@ def test_two_jpegs_and_a_file_are_a_pair_as_ever(inspection, fuse, tmp_path):
     assert cv2.imread(str(tmp_path / "pair.png")).shape == (60, 80, 3)  # what the files show, not what they hold
 
 
+def test_two_plain_jpegs_and_a_folder_are_told_how_a_pair_is_named(tmp_path, fuse, capsys):
+    for name in "ab":
+        cv2.imwrite(str(tmp_path / f"{name}.jpg"), np.zeros((60, 80, 3), np.uint8))
+    status = fuse(tmp_path / "a.jpg", tmp_path / "b.jpg", "-o", tmp_path / "fused")
+    one_line(capsys, status, "plain JPEG", "none of 1 others", "-o fused.png")
+
+
+def test_a_photo_that_does_not_say_how_its_pictures_lie_is_named(tmp_path, rng, fuse, capsys):
+    (tmp_path / "a.jpg").write_bytes(flir.make_photo(rng, flir.IN_PICTURE))
+    assert fuse(tmp_path / "a.jpg", "-o", tmp_path / "a.png") == 0
+    assert "a.jpg does not say how its pictures lie; thermal was resized" in capsys.readouterr().err
+
+
 def test_a_range_is_in_celsius_whatever_the_file_says_of_counts(inspection, fuse, tmp_path):
     params = tmp_path / "p.yaml"
     params.write_text(

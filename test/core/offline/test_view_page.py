@@ -8,12 +8,16 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ivif_core.calibration.fitting import transform
+from ivif_core.errors import IvifError
 from ivif_core.offline.view_frames import Frames
 from ivif_core.offline.view_page import LIVE, MOVES, ViewServer
 from ivif_core.registration.base import Homography, rescaling
 from ivif_core.settings import Settings, read_parameter_file
+from ivif_core.thermal.scaling import MODES
 
 AT_REST = {name: rest for name, (rest, _, _) in MOVES.items()}
 
@@ -176,6 +180,34 @@ def test_what_the_node_would_refuse_is_refused_on_one_line(view, content):
     said = error.value.read().decode()
     assert error.value.code == 400 and said and "\n" not in said
     assert look(server)["key"] == 1
+
+
+@pytest.fixture
+def one_view(view):
+    return view()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+REQUESTS = JSON | st.fixed_dictionaries(
+    {"frame": st.integers(0, 1) | JSON},
+    optional={
+        "values": st.dictionaries(st.sampled_from(LIVE), st.floats() | st.sampled_from(MODES) | JSON, max_size=3),
+        "move": st.dictionaries(st.sampled_from(list(MOVES)), st.floats(-200, 200) | JSON, max_size=4),
+    },
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=REQUESTS)
+def test_any_request_is_answered_or_refused_on_one_line(one_view, content):
+    try:
+        assert one_view.look(content)["size"] == (128, 96)
+    except IvifError as error:
+        assert str(error) and "\n" not in str(error)
 
 
 def test_a_frame_that_cannot_be_fused_is_said_and_the_next_one_is_shown(view, images):
