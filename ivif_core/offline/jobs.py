@@ -19,7 +19,7 @@ from ivif_core.imaging.files import pair_by_stem
 from ivif_core.models import resolve_model
 from ivif_core.offline.bag import fuse_bag
 from ivif_core.offline.bags.recording import STORAGE_SUFFIXES
-from ivif_core.offline.folder import fuse_folder
+from ivif_core.offline.folder import fuse_folder, reader
 from ivif_core.settings import Settings
 from ivif_core.types import Source
 
@@ -178,13 +178,8 @@ def _fuse(job: Job, source: Path, target: Path) -> tuple[int, str]:
         pairs, lonely = pair_by_stem(source / "infrared", source / "visible")
         check_folder(target, [source], overwrite=True)
         with temporary_folder(target) as part:
-            made = fuse_folder(
-                fuser,
-                pairs,
-                part / target.name,
-                maximum_megapixels=parameters.maximum_megapixels,
-                crops=parameters.crops(),
-            )
+            read = reader(parameters.maximum_megapixels, parameters.crops())
+            made = fuse_folder(fuser, pairs, part / target.name, read=read)
             if made.unwritten:
                 raise OutputError(made.failed[made.unwritten[0]])
             if not made.written:

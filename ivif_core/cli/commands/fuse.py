@@ -1,4 +1,7 @@
-"""`ivif fuse INFRARED VISIBLE -o OUT`: a pair of image files, two folders matched by name, or two videos."""
+"""`ivif fuse INFRARED VISIBLE -o OUT`: a pair of image files, two folders matched by name, or two videos.
+
+`ivif fuse PHOTO … -o OUT`: radiometric JPEGs, each with the visible picture that it holds.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,29 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ivif_core.cli.commands.bag import add_parameter_arguments, read_parameters
+from ivif_core.cli.commands.bag import add_parameter_arguments, add_registration_argument, read_parameters
+from ivif_core.cli.photos import are_photos, fuse_photos, summary
 from ivif_core.errors import InputError
 from ivif_core.files.outputs import check_apart, check_file
 from ivif_core.files.writing import check_name, printable
 from ivif_core.fusion import Fuser
 from ivif_core.imaging.files import SUFFIXES, pair_by_stem, read_as_stored
 from ivif_core.offline import video as video_fusion
-from ivif_core.offline.folder import fuse_file, fuse_folder
+from ivif_core.offline.folder import fuse_file, fuse_folder, reader
 from ivif_core.settings import Settings
 from ivif_core.thermal.suspicion import suspicions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Fill in the parser of `ivif fuse`."""
-    parser.add_argument("infrared", type=Path, help="image file, folder or video; 8 bits, or 16-bit counts")
-    parser.add_argument("visible", type=Path, help="likewise, with the same names; colour or grey")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="INPUT",
+        help="INFRARED VISIBLE: two image files, two folders with the same names, or two videos; infrared of 8 bits or "
+        "16-bit counts. Or PHOTO …: radiometric JPEGs of FLIR cameras, or folders of them, each fused with itself",
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -35,12 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--grey", action="store_true", help="write fused luminance only")
     add_parameter_arguments(parser)
-    parser.add_argument(
-        "--registration",
-        type=Path,
-        metavar="FILE",
-        help="how thermal lies on RGB, from `ivif calibrate` (default: resize)",
-    )
+    add_registration_argument(parser)
     parser.add_argument(
         "--sequence",
         action="store_true",
@@ -51,14 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fuse; 1 where some pairs of the folders could not be."""
+    if are_photos(args.inputs, args.output):
+        return fuse_photos(args)
+    args.infrared, args.visible = args.inputs
     folders = args.infrared.is_dir()
     if folders != args.visible.is_dir():
         raise InputError(f"expected two files or two folders, got {args.infrared} and {args.visible}")
-    settings = read_parameters(
-        args,
-        registration__mode="file" if args.registration else None,
-        registration__file=str(args.registration) if args.registration else None,
-    )
+    settings = read_parameters(args)
     inputs = (args.infrared, args.visible, args.params, *settings.files())
     if folders:
         check_name(args.output)
@@ -83,8 +87,7 @@ def run(args: argparse.Namespace) -> int:
             output,
             grey=args.grey,
             overwrite=args.overwrite,
-            maximum_megapixels=settings.maximum_megapixels,
-            crops=settings.crops(),
+            read=reader(settings.maximum_megapixels, settings.crops()),
         )
         _warn(*pair, doubts)
     print(printable(output))
@@ -139,8 +142,7 @@ def _run_folders(args: argparse.Namespace, settings: Settings, fuser: Fuser) -> 
         args.output,
         grey=args.grey,
         overwrite=args.overwrite,
-        maximum_megapixels=settings.maximum_megapixels,
-        crops=settings.crops(),
+        read=reader(settings.maximum_megapixels, settings.crops()),
         progress=partial(tqdm, unit="pair", disable=None),  # None: only on a terminal
     )
     if result.written:
@@ -150,14 +152,4 @@ def _run_folders(args: argparse.Namespace, settings: Settings, fuser: Fuser) -> 
         except InputError as error:  # it was fused: what a codec takes as 8 bits, it may refuse as 16
             doubts = [str(error)]
         _warn(*pair, doubts)
-    for stem, reason in result.failed.items():
-        print(f"not fused: {printable(stem)}: {reason}", file=sys.stderr)
-    parts = [f"{len(result.written)} pairs fused into {printable(args.output)}"]
-    if result.kept:
-        parts.append(f"{len(result.kept)} were there already (--overwrite replaces them)")
-    if lonely:
-        parts.append(f"{len(lonely)} files without a partner")
-    if result.failed:
-        parts.append(f"{len(result.failed)} failed")
-    print("; ".join(parts))
-    return 1 if result.failed else 0
+    return summary(result, args.output, "pairs", [f"{len(lonely)} files without a partner"] if lonely else [])
