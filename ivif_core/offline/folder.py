@@ -117,8 +117,9 @@ def _fuse_into(
             result.failed[stem] = str(error)
         else:
             wanted[stem] = pair
-    made = overlapped(_fuse(overlapped(_read(wanted.values(), maximum_megapixels, crops)), fuser, grey))
-    with closing(made):
+    read = overlapped(_read(wanted.values(), maximum_megapixels, crops))
+    made = overlapped(_fuse(read, fuser, grey))
+    with closing(read), closing(made):
         for stem, fused in zip(progress(wanted), made, strict=True):
             try:
                 if isinstance(fused, IvifError):
