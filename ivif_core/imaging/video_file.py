@@ -23,7 +23,7 @@ from ivif_core.imaging.wholeness import check_whole_video
 
 H264_OPTIONS = {"crf": "16", "preset": "veryfast"}
 _FORMATS = "mov,matroska,avi,mpeg,mpegvideo,mpegts,asf,flv,ogg,mxf,ivf,h264,hevc,m4v"
-"""FFmpeg's readers of files that hold their own frames: a playlist would name other files, or addresses of a network."""
+"""FFmpeg's readers of files that hold their own frames: a playlist would name other files, or a network."""
 
 
 def import_av() -> ModuleType:

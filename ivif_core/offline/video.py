@@ -92,7 +92,8 @@ def fuse_video(
             }
             template = streams["visible"]
             pairing = NearestPairing(max(_interval(stream) for stream in streams.values()), _WAITING)
-            container = stack.enter_context(av.open(address(temporary), "w"))  # closed, and so whole, before it is renamed
+            container = av.open(address(temporary), "w")  # closed, and so whole, before it is renamed
+            stack.enter_context(container)
             stream = None
             pairs = overlapped(_pair(streams, pairing, crops))
             fused_frames = overlapped(_fuse(pairs, fuser, grey))
