@@ -67,7 +67,7 @@ def _report(name: str, error: Exception) -> int:
         traceback.print_exception(error)
     status, line = _explain(error)
     try:
-        print(f"{name}: {one_line(line, LONGEST_MESSAGE)}", file=sys.stderr, flush=True)
+        print(f"{name}: {_shortened(line)}", file=sys.stderr, flush=True)
     except OSError:  # standard error is full or closed: the status must do
         _discard(sys.stderr)
     try:
@@ -75,6 +75,14 @@ def _report(name: str, error: Exception) -> int:
     except OSError:
         _discard(sys.stdout)
     return status
+
+
+def _shortened(line: str) -> str:
+    """One line; of a long one both ends, since a name of any length stands before what is wrong with it."""
+    if len(line) <= LONGEST_MESSAGE:
+        return one_line(line, LONGEST_MESSAGE)
+    half = LONGEST_MESSAGE // 2
+    return f"{one_line(line[:half], half)}…{one_line(line[-half:], half)}"
 
 
 def _explain(error: Exception) -> tuple[int, str]:

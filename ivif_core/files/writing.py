@@ -21,6 +21,8 @@ from pathlib import Path
 from ivif_core.errors import OutputError
 
 _TEMPORARY = re.compile(r"\.ivif-\d+-[0-9a-f]{12}\.part(\.\w+)?")
+_TRIES = 10
+"""Temporaries that another run may sweep in the moment before they are locked."""
 _NOREPLACE, _EXCHANGE = 1, 2  # rename(2)
 _AT_FDCWD = -100
 _UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
@@ -248,7 +250,7 @@ def _mode(path: Path) -> int:
 
 def _new(folder: Path, suffix: str, *, is_folder: bool = False) -> tuple[Path, int]:
     """A new temporary and a handle that locks it."""
-    while True:
+    for tries_left in reversed(range(_TRIES)):
         path = folder / f".ivif-{os.getpid()}-{secrets.token_hex(6)}.part{suffix}"
         handle = -1
         try:
@@ -261,8 +263,8 @@ def _new(folder: Path, suffix: str, *, is_folder: bool = False) -> tuple[Path, i
             if lock(handle) and os.path.lexists(path):
                 return path, handle
             os.close(handle)
-        except FileNotFoundError:
-            if not folder.is_dir():
+        except FileNotFoundError:  # swept; or nothing can be made here: /proc, or a folder that was removed
+            if not tries_left or not folder.is_dir():
                 raise
         except BaseException:
             if handle >= 0:
@@ -270,6 +272,7 @@ def _new(folder: Path, suffix: str, *, is_folder: bool = False) -> tuple[Path, i
             with suppress(OSError):
                 path.rmdir() if is_folder else path.unlink()
             raise
+    raise OSError(errno.EBUSY, "other runs remove every file that is new in its folder")
 
 
 def _remove_abandoned(path: Path) -> None:

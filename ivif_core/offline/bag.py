@@ -113,7 +113,7 @@ def fuse_bag(
                 read = overlapped(pairs.read(keep_all=keep_all), 8)
                 decoded = overlapped(_decode(read, fuser.scaling, maximum_megapixels, crops, result.warnings))
                 fused = overlapped(side_by_side(decoded, lambda item: isinstance(item, _Decoded), workers))
-                with closing(fused):
+                with closing(read), closing(decoded), closing(fused):  # a stage that fails leaves those before it going
                     for item in fused:
                         if isinstance(item, _Fused):
                             writer.write_fused(

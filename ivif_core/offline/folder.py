@@ -121,8 +121,9 @@ def _fuse_into(
             result.failed[stem] = str(error)
         else:
             wanted[stem] = pair
-    made = overlapped(_fuse(overlapped(_read(wanted.values(), read)), fuser, grey))
-    with closing(made):
+    pairs = overlapped(_read(wanted.values(), read))
+    made = overlapped(_fuse(pairs, fuser, grey))
+    with closing(pairs), closing(made):
         for stem, fused in zip(progress(wanted), made, strict=True):
             try:
                 if isinstance(fused, IvifError):

@@ -69,6 +69,8 @@ def find_sources(lists: Iterable[Path]) -> list[Path]:
         else:
             try:
                 lines = read_text(path).splitlines()
+                if "\0" in "".join(lines):
+                    raise ConfigError("it holds NUL")
             except ConfigError as error:
                 raise InputError(f"{path}: expected a folder, a bag, or a text file of such: {error}") from error
             named = (line.partition("#")[0].strip() for line in lines)
@@ -145,7 +147,8 @@ def run_job(job: Job, earlier: dict[str, Any] | None = None) -> dict[str, Any]:
         entry["input_sha256"] = hash_files(source)
         entry["model_sha256"] = hash_files(resolve_model(job.parameters.get("model")))
         same = ("input_sha256", "model_sha256", *job.settings(), "output")
-        if earlier and target.exists() and earlier["status"] != FAILED and all(earlier[k] == entry[k] for k in same):
+        is_same = earlier is not None and all(earlier.get(key) == entry[key] for key in same)
+        if earlier and is_same and earlier["status"] != FAILED and target.exists():
             return earlier
         entry["fused"], entry["error"] = _fuse(job, source, target)
         entry["status"] = PARTIAL if entry["error"] else DONE
@@ -192,6 +195,9 @@ def _fuse(job: Job, source: Path, target: Path) -> tuple[int, str]:
     return len(made.written), "; ".join(missing)
 
 
+_LARGEST_MANIFEST = 1 << 30
+
+
 class Manifest:
     """A file of one JSON object a line, appended to as jobs end; the last line of an input counts."""
 
@@ -203,14 +209,15 @@ class Manifest:
         self.path = path
         self.entries: dict[str, dict[str, Any]] = {}
         try:
-            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        except (OSError, UnicodeDecodeError) as error:
+            lines = read_text(path, _LARGEST_MANIFEST).splitlines() if path.exists() else []
+        except ConfigError as error:
             raise InputError(f"cannot read the manifest {path}: {error}") from error
         for line in lines:
             try:
                 entry = json.loads(line)
-                self.entries[entry["input"]] = entry
-            except (ValueError, KeyError, TypeError):
+                if entry.keys() >= {"input", "status"}:
+                    self.entries[entry["input"]] = entry
+            except (ValueError, AttributeError, TypeError, RecursionError):
                 continue  # the line that a killed run was writing
 
     def add(self, entry: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -132,7 +133,7 @@ def named_folders(given: list[str]) -> dict[str, Path]:
     for text in given:
         name, equals, path = text.partition("=")
         if not equals or Path(text).exists():  # a folder may have = in its name
-            whole = Path(text).resolve()
+            whole = Path(os.path.realpath(text))  # pathlib raises for links in a circle
             path, name = text, whole.stem if whole.is_file() else whole.name
         if name in folders:
             raise InputError(f"{folders[name]} and {path} are both named '{name}'; name them: one={folders[name]} …")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     topics = {source: topic for source in SOURCES if (topic := getattr(args, source))}
     if len(topics) < 2 and any(is_bag(source) for source in sources):
         raise InputError("some inputs are bags: name their topics with --infrared and --visible")
-    output = args.output.resolve()
+    output = Path(os.path.realpath(args.output))  # pathlib raises for links in a circle
     manifest_path = args.manifest or output / "manifest.jsonl"
     parameters = read_parameters(args)
     _check_outputs(args.lists, sources, [args.params, *parameters.files()], output, manifest_path)

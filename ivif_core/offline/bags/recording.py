@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections import Counter
@@ -96,18 +97,20 @@ def _open(path: Path, salvage: Path | None, stack: ExitStack) -> Recording:
     try:
         metadata = _metadata_of(path)
         files = metadata.files if metadata else [path]
-        missing = [file.name for file in files if not file.is_file()]
+        missing = [file.name for file in files if not os.path.isfile(file)]  # noqa: PTH113  # raises for no name
         if missing:
             raise BrokenBag(f"{path}: the bag cannot be read: {', '.join(missing[:3])} missing")
         with ExitStack() as opening:
             opened = [_open_file(file, opening) for file in files]
+            if lost := [file.lost for file in opened if isinstance(file, Db3File) and file.lost]:
+                raise BrokenBag(lost[0])
             stack.push(opening.pop_all())
         return Recording(opened, _suffix(files[0]), said=metadata.counts if metadata else Counter())
     except InputError as error:
         broken = str(error)
         if salvage is None:
             raise error if isinstance(error, BrokenBag) else BrokenBag(_in_one_line(path, broken)) from error
-    files = [file for file in metadata.files if file.is_file()] if metadata else []
+    files = [file for file in metadata.files if os.path.isfile(file)] if metadata else []  # noqa: PTH113
     files = files or ([path] if path.is_file() else _split_files(path))
     opened, reasons = [], []
     for file in files:

@@ -39,6 +39,8 @@ VALUES = (
         ({"on_missing": "bogus"}, "on_missing: 'bogus' is not one of pause"),
         ({"backend": "abacus"}, "backend: 'abacus' is not one of auto"),
         ({"autostart": 1}, "autostart: expected true or false, got 1"),
+        ({"model": "a\0b"}, "model: expected text without NUL"),
+        ({"registration.file": "\ud800"}, "registration.file: expected text without NUL"),
         ({"model": 3}, "model: expected text in quotes, got 3"),
         ({"registration.mode": "homography", "registration.homography": [1.0, 0.0]}, "nine"),
         ({"registration.mode": "file"}, "registration file: no path given"),
