@@ -3,6 +3,7 @@
 #                        (INFRARED=TOPIC VISIBLE=TOPIC where it is not plain which of its topics are the cameras)
 # make test              all tests, on ROS 2 Kilted; make test-jazzy: the ROS tests on Jazzy; make lint: style and types
 # make test-robot        the robot's side on the system's own Python, OpenCV, NumPy and cv_bridge (Debian, Ubuntu)
+# make docs-test         every command of README and docs, as it is typed in a clone; PLACE=wheel, or PLACE=workspace where ros2 is
 # make docs              the documentation as a site into out/site; make package: wheel and sdist into dist, checked
 # Each installs what it needs into a virtual environment in this folder.
 
@@ -12,6 +13,7 @@ SECONDS_OF_DEMO ?= 10
 DATA ?=
 INFRARED ?=
 VISIBLE ?=
+PLACE ?= clone
 
 VENV := .venv
 JAZZY := .venv-jazzy
@@ -27,7 +29,7 @@ ROBOT_TESTS := $(patsubst %,test/ros/test_%.py,calibrated_cameras camera_transfo
 	test/core/offline/test_bag.py test/core/test_fusion.py
 PACKAGING := setup.py setup.cfg pyproject.toml package.xml
 
-.PHONY: demo test test-jazzy test-robot lint docs package clean
+.PHONY: demo test test-jazzy test-robot lint docs docs-test package clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/python -m ivif_ros.tools.demo $(if $(DATA),"$(DATA)") $(if $(INFRARED),--infrared-topic "$(INFRARED)") \
@@ -47,6 +49,9 @@ test-robot: $(ROBOT)/test.stamp
 
 docs: $(DOCS)/stamp
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --site-dir out/site  # --quiet would hush what strict ends on
+
+docs-test: $(if $(filter workspace,$(PLACE)),,$(VENV)/test.stamp)
+	$(if $(filter workspace,$(PLACE)),python3,$(VENV)/bin/python) -m test.docs_commands --place $(PLACE) $(PAGES)
 
 package: $(DOCS)/stamp
 	rm -rf dist

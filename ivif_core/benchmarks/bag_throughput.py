@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -83,7 +83,7 @@ class BagBench:
 
 def measure_bag(
     source: Path,
-    topics: dict[Source, str],
+    topics: Mapping[Source, str | None],
     parameters: Settings,
     *,
     rounds: int,
@@ -139,7 +139,7 @@ def measure_bag(
         return BagBench(pairs, len(os.sched_getaffinity(0)), fuser.backend.describe(), stages)
 
 
-def _first_pairs(source: Path, topics: dict[Source, str], parameters: Settings) -> list[Pair]:
+def _first_pairs(source: Path, topics: Mapping[Source, str | None], parameters: Settings) -> list[Pair]:
     """Pairs of `BagImage`."""
     pairing = parameters.pairing()
     images = read_bag_images(source, topics["infrared"], topics["visible"])

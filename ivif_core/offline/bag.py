@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -61,7 +61,7 @@ class _Fused:
 def fuse_bag(
     source: Path,
     target: Path,
-    topics: dict[Source, str],
+    topics: Mapping[Source, str | None],
     fuser: Fuser,
     pairing: Pairing,
     *,
@@ -80,7 +80,8 @@ def fuse_bag(
     Args:
         source: folder of a rosbag2 recording, or one of its .mcap or .db3 files.
         target: folder of the new bag.
-        topics: 'infrared' and 'visible' -> name of an Image or CompressedImage topic.
+        topics: 'infrared' and 'visible' -> name of an Image or CompressedImage topic; None: found by what its images
+            are (`bags.images.find_topics`).
         fuser, pairing: used up from their present state on.
         fused_topic: gets Images (bgr8 or mono8) with the visible's header, recorded when the visible was.
         keep_all: copy every other message too, bit by bit.
@@ -94,8 +95,8 @@ def fuse_bag(
         OutputError: `target` may not be written (see `outputs.check_folder`), or the disk is full.
     """
     check_folder(target, recording_files(source), overwrite=overwrite)
-    if topics["infrared"] == topics["visible"]:
-        raise InputError(f"infrared and visible are the same topic, {topics['visible']}")
+    if (same := topics.get("infrared")) and same == topics.get("visible"):
+        raise InputError(f"infrared and visible are the same topic, {same}")
     started = time.perf_counter()
     result, spoilt = BagResult(), ""
     with temporary_folder(target) as part, _storage_errors(target):

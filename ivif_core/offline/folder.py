@@ -121,9 +121,9 @@ def _fuse_into(
             result.failed[stem] = str(error)
         else:
             wanted[stem] = pair
-    pairs = overlapped(_read(wanted.values(), read))
-    made = overlapped(_fuse(pairs, fuser, grey))
-    with closing(pairs), closing(made):
+    frames = overlapped(_read(wanted.values(), read))
+    made = overlapped(_fuse(frames, fuser, grey))
+    with closing(frames), closing(made):
         for stem, fused in zip(progress(wanted), made, strict=True):
             try:
                 if isinstance(fused, IvifError):

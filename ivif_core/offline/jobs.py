@@ -18,7 +18,7 @@ from ivif_core.files.writing import append_line, temporary_folder
 from ivif_core.imaging.files import pair_by_stem
 from ivif_core.models import resolve_model
 from ivif_core.offline.bag import fuse_bag
-from ivif_core.offline.bags.recording import STORAGE_SUFFIXES
+from ivif_core.offline.bags.recording import STORAGE_SUFFIXES, is_recording
 from ivif_core.offline.folder import fuse_folder, reader
 from ivif_core.settings import Settings
 from ivif_core.types import Source
@@ -35,7 +35,7 @@ class Job:
     Attributes:
         source: folder with `infrared/` and `visible/`, or a bag.
         target: folder of fused images, or the new bag.
-        topics: of bags: 'infrared' and 'visible' -> topic.
+        topics: of bags: 'infrared' and 'visible' -> topic; what is left out is found in each bag by type.
         parameters: of the node, by dotted name.
         keep_all: of bags: copy all other messages too.
     """
@@ -61,7 +61,7 @@ def find_sources(lists: Iterable[Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in lists:
-        if path.is_dir() and not is_bag(path) and not _holds_pairs(path):
+        if path.is_dir() and not is_recording(path) and not _holds_pairs(path):
             inside = (child for child in sorted(path.iterdir()) if is_bag(child) or _holds_pairs(child))
             found.update(dict.fromkeys(inside))
         elif path.is_dir() or path.suffix in STORAGE_SUFFIXES:

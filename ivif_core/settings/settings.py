@@ -137,6 +137,8 @@ class Settings:
             self["model"] or None,
             self["backend"],
             vividness=self["vividness"],
+            colour=self["output.colour"],
+            warm=self["output.warm"],
             scaling=self.scaling() if is_stream else SingleImages(self.scaling()),
             registration=self.recorded_registration(),
             threads=self["threads"] or None,

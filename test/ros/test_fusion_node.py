@@ -170,9 +170,9 @@ def test_parameters_change_live_and_bad_values_are_refused_with_the_reason(graph
     counts, visible = scene()
     rig = Rig(graph, **fixed_scaling())
     rig.until_fused(pair_of(counts, visible))
-    assert rig.set(output_encoding="rgb8", vividness=1.0)[0].successful
+    assert rig.set(output_encoding="rgb8", vividness=1.0, **{"output.colour": "ironbow"})[0].successful
     rig.until_fused(pair_of(counts, visible), count=2)
-    with Fuser(scaling=FixedScaling(20000, 24000), vividness=1.0) as fuser:
+    with Fuser(scaling=FixedScaling(20000, 24000), vividness=1.0, colour="ironbow") as fuser:
         expected = fuser.fuse(counts, visible)
     assert rig.fused[-1].encoding == "rgb8"
     np.testing.assert_array_equal(decode_image(rig.fused[-1])[:, :, ::-1], expected)

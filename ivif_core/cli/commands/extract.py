@@ -9,10 +9,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from ivif_core.cli.commands.bag import add_params_argument, add_registration_argument, read_parameters
+from ivif_core.cli.commands.bag import (
+    add_params_argument,
+    add_registration_argument,
+    add_topic_arguments,
+    read_parameters,
+)
 from ivif_core.cli.numbers import MOST_ROUNDS, whole
 from ivif_core.cli.photos import extract_photos
-from ivif_core.errors import ConfigError
+from ivif_core.errors import one_line
 from ivif_core.files.outputs import check_apart
 from ivif_core.offline.extract import extract
 from ivif_core.offline.jobs import is_bag
@@ -30,8 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of a recording, or one .mcap, .db3 or .bag file; or radiometric JPEGs of FLIR cameras",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="must not exist yet")
-    parser.add_argument("--infrared", metavar="TOPIC", help="of a bag: thermal images, raw or compressed")
-    parser.add_argument("--visible", metavar="TOPIC", help="of a bag: RGB images, raw or compressed")
+    add_topic_arguments(parser)
     parser.add_argument("--slop", type=float, metavar="S", help="largest stamp difference (default: 0.05)")
     parser.add_argument("--time-offset", type=float, metavar="S", help="added to thermal stamps")
     parser.add_argument("--every", type=whole(1, MOST_ROUNDS), default=1, metavar="N", help="keep every n-th pair")
@@ -48,8 +52,6 @@ def run(args: argparse.Namespace) -> int:
     folder = first.is_dir() and not is_bag(first) and not args.infrared
     if len(args.inputs) > 1 or first.suffix.lower() in SUFFIXES or folder:
         return extract_photos(args)
-    if not (args.infrared and args.visible):
-        raise ConfigError("of a bag, --infrared TOPIC and --visible TOPIC are needed; see `ivif extract --help`")
     low, high = args.range or (None, None)
     settings = read_parameters(
         args,
@@ -77,5 +79,6 @@ def run(args: argparse.Namespace) -> int:
         if count:
             print(f"{cause}: {count}", file=sys.stderr)
     part = f"; as far as the bag goes ({found.broken})" if found.broken else ""
-    print(f"{args.output}: {found.pairs} pairs{part}")
+    cameras = " and ".join(f"{source} {one_line(topic, 80)}" for source, topic in found.topics.items())
+    print(f"{args.output}: {found.pairs} pairs of {cameras}{part}")
     return 0 if found.is_whole else 1

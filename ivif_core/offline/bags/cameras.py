@@ -35,8 +35,15 @@ def find_cameras(path: str | Path, named: Mapping[Source, str | None], how_to_na
         InputError: no bag, or it is not plain which topics are meant; it names those that there are.
     """
     with open_recording(Path(path)) as recording:
-        kinds = {topic: _kind(recording, topic) for topic in _candidates(recording)}
-        images = {c.topic for file in recording.files for c in file.connections if c.msgtype in IMAGE_TYPES}
+        return cameras_of(path, recording, named, how_to_name)
+
+
+def cameras_of(
+    path: str | Path, recording: Recording, named: Mapping[Source, str | None], how_to_name: str
+) -> dict[Source, str]:
+    """As `find_cameras`, of a recording that is open."""
+    kinds = {topic: _kind(recording, topic) for topic in _candidates(recording)}
+    images = {c.topic for file in recording.files for c in file.connections if c.msgtype in IMAGE_TYPES}
     found: dict[Source, str] = {}
     for source, usual in USUAL.items():
         topic = named.get(source) or usual

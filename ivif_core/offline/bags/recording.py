@@ -180,6 +180,14 @@ def _is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAXIMUM_COUNT
 
 
+def is_recording(folder: Path) -> bool:
+    """Whether a folder holds one recording; with lost metadata and files of several, each of them is one."""
+    if (folder / _METADATA).is_file():
+        return True
+    files = [file for file in folder.iterdir() if _is_storage(file) and file.is_file()]
+    return len({(_number(file)[0], _suffix(file)) for file in files}) == 1
+
+
 def _split_files(folder: Path) -> list[Path]:
     """The files of the one recording in a folder whose metadata are lost: name_0, name_1 …"""
     files = sorted((file for file in folder.iterdir() if _is_storage(file) and file.is_file()), key=_number)
