@@ -53,6 +53,8 @@ INLINE = re.compile(r"(?<!`)`((?:ivif|make|python -m) [^`]+)`")
 BUILT_IN = ("cd", "export", "source", "eval", "test")
 PATIENCE, START, QUIET, END = 400.0, 90.0, 6.0, 25.0
 """Seconds: for a command; until one that stays has said its word; for one without a word; from Ctrl-C to the end."""
+INTERRUPTED = (0, -signal.SIGINT, 128 + signal.SIGINT, signal.SIGINT)
+"""Exit statuses after Ctrl-C; the last is that of the `ros2` command."""
 PRELUDE = """
 import cv2
 images = (cv2.imread(f"{name}/0.png", 0) for name in ("infrared", "visible", "other"))
@@ -188,7 +190,7 @@ class Shell:
             status = None
         with suppress(ProcessLookupError):  # what it left behind
             os.killpg(process.pid, signal.SIGKILL)
-        return "" if status in (0, -signal.SIGINT, 128 + signal.SIGINT) else f"{command}: after Ctrl-C status {status}"
+        return "" if status in INTERRUPTED else f"{command}: after Ctrl-C status {status}"
 
     def _start(self, script: str, more: dict[str, str]) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
@@ -267,7 +269,7 @@ def place(kind: str, scratch: Path) -> tuple[Path, Path, dict[str, str]]:
         "HOME": str(home),
         "ROS_DOMAIN_ID": domain,
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "MPLBACKEND": "Agg",
+        "PYTHONUNBUFFERED": "1",
     }
     more |= {"ROS_LOG_DIR": str(scratch / "log"), "ROS_LOCALHOST_ONLY": "1", "OMP_NUM_THREADS": "1"}
     more |= {"PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(Path.home() / ".cache/pip")), "TERM": "dumb"}
@@ -278,12 +280,12 @@ def place(kind: str, scratch: Path) -> tuple[Path, Path, dict[str, str]]:
         programs = scratch / "venv/bin"
         for command in (
             [sys.executable, "-m", "venv", str(programs.parent)],
-            [str(programs / "pip"), "wheel", "--quiet", "--no-deps", "--wheel-dir", str(scratch), str(clone)],
+            [str(programs / "pip"), "wheel", "-qq", "--no-deps", "--wheel-dir", str(scratch), str(clone)],
         ):
             subprocess.run(command, check=True)
         wheel = next(scratch.glob("*.whl"))
         extras = "ros,openvino,video,report,ray,completion"
-        subprocess.run([str(programs / "pip"), "install", "--quiet", f"{wheel}[{extras}]"], check=True)
+        subprocess.run([str(programs / "pip"), "install", "-qq", f"{wheel}[{extras}]"], check=True)
         environment.pop("PYTHONPATH", None)
     else:
         workspace = scratch / "workspace"
@@ -296,7 +298,9 @@ def place(kind: str, scratch: Path) -> tuple[Path, Path, dict[str, str]]:
         if result.returncode:
             raise SystemExit(f"the workspace is not built:\n{result.stderr}")
         environment = dict(pair.split("=", 1) for pair in result.stdout.split("\0") if "=" in pair)
-    environment["PATH"] = f"{programs}:{environment['PATH']}" if kind != "workspace" else environment["PATH"]
+    if kind != "workspace":  # a `ros2` that is here knows nothing of the package
+        others = (part for part in environment["PATH"].split(":") if not (Path(part) / "ros2").exists())
+        environment["PATH"] = ":".join([str(programs), *others])
     return folder, clone, environment
 
 
@@ -321,6 +325,8 @@ def main() -> int:
             counts["FAILED"] += 1
             print(f"FAILED   {page}: `{fault}`: there is no such thing", flush=True)
         subprocess.run(["git", "-C", str(clone), "clean", "-fdxq", "--exclude", ".venv"], check=True)
+        if folder != clone:
+            shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(inputs, folder, dirs_exist_ok=True)
         for block in blocks(page):
             shell = Shell(folder, dict(environment), scratch / f"{page.replace('/', '_')}.log")

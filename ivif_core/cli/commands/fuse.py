@@ -56,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fuse; 1 where some pairs of the folders could not be."""
+    if args.grey and args.colour:
+        raise InputError("--grey and --colour exclude each other; --colour white_hot is the same as --grey")
     if are_photos(args.inputs, args.output):
         return fuse_photos(args)
     args.infrared, args.visible = args.inputs

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ivif_core.errors import InputError
+from ivif_core.errors import InputError, one_line
 from ivif_core.imaging.messages import as_sent
 from ivif_core.offline.bags.recording import Recording, open_recording
 from ivif_core.offline.bags.storage_file import IMAGE_TYPES, deserialize
@@ -59,7 +59,8 @@ def cameras_of(
         _take(found, left, "visible", ("colour", "grey"))
     if len(found) < len(USUAL):
         missing = " and ".join(source for source in USUAL if source not in found)
-        has = ", ".join(f"{topic} ({kind or 'unreadable'})" for topic, kind in list(kinds.items())[:20]) or "none"
+        named_kinds = [f"{one_line(topic, 80)} ({kind or 'unreadable'})" for topic, kind in kinds.items()]
+        has = ", ".join(named_kinds[:20]) or "none"
         raise InputError(
             f"{path}: it is not plain which topic is the {missing} camera; name it: {how_to_name}; "
             f"image topics of this bag: {has}"

@@ -10,7 +10,6 @@ import pytest
 
 from ivif_core.cli.main import main
 from ivif_core.errors import InputError
-from ivif_core.files.installation import install_command
 from ivif_core.imaging.video_file import read_frames, write_video
 
 pytest.importorskip("av", reason="video files need PyAV")
@@ -95,11 +94,13 @@ def test_without_pyav_one_line_says_what_brings_it(tmp_path):
     code = (
         "import sys; sys.modules['av'] = None\n"
         "from ivif_core.cli.main import main\n"
+        "from ivif_core.files.installation import install_command\n"
+        "print(install_command('video'))\n"  # of the copy that runs there, which may be another one
         "sys.exit(main(['fuse', 'a.mp4', 'b.mp4', '-o', 'c.mp4']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert done.returncode == 2
-    hint = install_command("video")
+    hint = done.stdout.strip()
     assert done.stderr == f"ivif fuse: video files need PyAV; to have it: {hint}\n"
 
 
