@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-
+PATIENCE = 3.0
+"""Seconds that the tidying up after a signal may take undisturbed."""
 
 _seen: list[int] = []
 """SIGINT, once it came to this run."""
@@ -33,42 +36,40 @@ class Terminated(BaseException):
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Raise `Terminated` in the context where such a signal comes; once, so that nothing disturbs the tidying up.
+    """Raise `Terminated` in the context where such a signal comes, and `KeyboardInterrupt` for SIGINT.
 
-    A signal that is ignored (`nohup`) stays so. Python delivers signals to the main thread only; in others, nothing.
-    SIGINT stays a `KeyboardInterrupt`, and is noted for `was_interrupted`.
+    What comes within `PATIENCE` of another changes nothing, so that it cannot disturb the tidying up; later it counts
+    again: Python drops what is raised in a destructor. A signal that is ignored (`nohup`) stays so. Python delivers
+    signals to the main thread only; in others, nothing. SIGINT is noted for `was_interrupted`.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    quiet_until = -math.inf
+
     def end(number: int, frame: FrameType | None) -> None:
+        nonlocal quiet_until
+        if number == signal.SIGINT:
+            _seen.append(number)
         if _holds:
             return _waiting.append(lambda: end(number, None))
-        for each in taken:
-            signal.signal(each, signal.SIG_IGN)
-        raise Terminated(number)
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        _seen.append(number)
-        if _holds:
-            return _waiting.append(lambda: interrupt(number, None))
-        signal.default_int_handler(number, frame)
+        now = time.monotonic()
+        if now >= quiet_until:
+            quiet_until = now + PATIENCE
+            raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
 
     _seen.clear()
     _waiting.clear()
-    keyboard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     before = {each: signal.getsignal(each) for each in SIGNALS}
     taken = {each: handler for each, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        taken[signal.SIGINT] = signal.default_int_handler
     try:
         for each in taken:
             signal.signal(each, end)
-        if keyboard:
-            signal.signal(signal.SIGINT, interrupt)
         yield
     finally:
-        if keyboard:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
         for each, handler in taken.items():
             signal.signal(each, handler)
 
@@ -92,6 +93,13 @@ def held() -> Iterator[None]:
             first = _waiting[0]
             _waiting.clear()
             first()
+
+
+def nothing_left_to_do() -> None:
+    """From here on Ctrl-C ends the process without an exception: Python's own end would print it."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def was_interrupted() -> bool:

@@ -14,11 +14,13 @@ import re
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from ivif_core.errors import OutputError
+from ivif_core.files.interruption import held
 
 _TEMPORARY = re.compile(r"\.ivif-\d+-[0-9a-f]{12}\.part(\.\w+)?")
 _TRIES = 10
@@ -86,8 +88,9 @@ def _replacing(path: Path, suffix: str, overwrite: bool, sweep_folder: bool) -> 
                 rename_new(temporary, path)
             _sync_folder(path.parent)
         finally:
-            temporary.unlink(missing_ok=True)
-            os.close(handle)
+            with held():
+                temporary.unlink(missing_ok=True)
+                os.close(handle)
 
 
 @contextmanager
@@ -107,6 +110,28 @@ def temporary_folder(beside: Path) -> Iterator[Path]:
         except OutputError as error:  # in the user's words
             raise OutputError(str(error).replace(str(folder), printable(beside))) from error
         finally:
+            with held():
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(handle)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder of this user's for what a command needs while it runs, where the system has such folders; it is removed
+    when the context ends, and the next run removes what `kill -9` leaves.
+
+    Raises:
+        OutputError: there is no such place, or it cannot be written.
+    """
+    with _as_output_error(Path("a temporary file")):
+        place = Path(tempfile.gettempdir())
+        sweep(place)
+        folder, handle = _new(place, "", is_folder=True)
+    try:
+        folder.chmod(0o700)
+        yield folder
+    finally:
+        with held():
             shutil.rmtree(folder, ignore_errors=True)
             os.close(handle)
 

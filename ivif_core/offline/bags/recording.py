@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +13,7 @@ from typing import Any, TypeGuard
 
 from ivif_core.errors import ConfigError, InputError
 from ivif_core.files.reading import read_text
+from ivif_core.files.writing import scratch_folder
 from ivif_core.files.yaml_files import load_yaml
 from ivif_core.offline.bags.db3_file import Db3File, salvage_db3
 from ivif_core.offline.bags.mcap_file import McapFile, SalvagedMcap
@@ -239,7 +239,7 @@ def _plain(file: Path, stack: ExitStack) -> Path:
     """The file, unpacked where it is packed."""
     if file.suffix != ".zstd":
         return file
-    plain = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ivif-"))) / file.stem
+    plain = stack.enter_context(scratch_folder()) / file.stem
     unpack_file(file, plain)
     return plain
 
