@@ -37,6 +37,7 @@ setup(
         "": ["py.typed"],
         "ivif_core.calibration": ["*.html"],
         "ivif_core.evaluation.report": ["page.*"],
+        "ivif_core.offline": ["view_page.*"],
         "ivif_core.models": ["*.onnx", "*.md"],
     },
     data_files=[

@@ -198,7 +198,7 @@ class Pipeline:
             return FusedFrame(pixels, pixels, None, None)
         counts = self._crops["infrared"].apply(infrared_pixels(infrared, self._maximum_megapixels), "thermal")
         if pixels is not None:
-            self._checks.look(infrared, visible, counts, pixels, self._crops["infrared"])
+            self._checks.look(infrared, visible, pixels, self._crops["infrared"], self._maximum_megapixels)
         shape = self._visible_shape or counts.shape
         pair = self._fuser.prepare(counts, np.zeros(shape[:2], np.uint8) if pixels is None else pixels)
         if pixels is None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ivif_core.models import resolve_model
 from ivif_core.scene import Street
-from test.core import recorded_bag
+from test.core import flir_photo, recorded_bag
 
 FRAMES, RATE = 48, 30
 LEFT, UPPER, WIDTH, HEIGHT = 40, 30, 240, 180
@@ -46,6 +46,9 @@ def write_inputs(folder: Path) -> None:
     for number in (1, 2):
         (folder / f"drives/{number}.mcap").write_bytes((folder / "drive.mcap").read_bytes())
     (folder / "recordings.txt").write_text("drives/1.mcap\nmy_pairs\n", "utf-8")
+    (folder / "inspection").mkdir()
+    for number in (1, 2):
+        (folder / f"inspection/{number}.jpg").write_bytes(flir_photo.make_photo(np.random.default_rng(number)))
     for name in ("student.onnx", "other.onnx"):
         (folder / name).write_bytes(resolve_model(None).read_bytes())
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ivif_core.files.writing import scratch_folder
 from ivif_core.imaging.messages import to_infrared, to_visible
 from ivif_core.offline.bag import FUSED_TOPIC, fuse_bag
 from ivif_core.offline.bags.images import read_bag_images
@@ -94,11 +95,11 @@ def measure_bag(
     Raises:
         InputError: as `fuse_bag`, and where the bag cannot be read as a whole.
     """
-    with tempfile.TemporaryDirectory(prefix="ivif_bench_") as folder, parameters.fuser() as fuser:
+    with scratch_folder() as folder, parameters.fuser() as fuser:
         crops = parameters.crops()
 
         def whole() -> int:
-            target = Path(folder) / "fused"
+            target = folder / "fused"
             return fuse_bag(source, target, topics, fuser, parameters.pairing(), overwrite=True, crops=crops).fused
 
         progress(f"fusing {source} for the first time")

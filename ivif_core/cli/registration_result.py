@@ -67,7 +67,7 @@ def check_outputs(args: argparse.Namespace, *inputs: Path) -> None:
 
 def picture_of(args: argparse.Namespace) -> Path:
     """Where the overlay goes."""
-    return Path(args.overlay or args.output.with_suffix(".png"))
+    return Path(args.overlay or args.output.parent / f"{args.output.stem}.png")
 
 
 def read_pairs(infrared: Path, visible: Path) -> tuple[list[str], list[Pair]]:

@@ -19,6 +19,7 @@ Metadata: `ivif.version`, `ivif.network` (which module it was exported from, see
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def resolve_model(model: str | Path | None = None) -> Path:
         ModelError: no such file.
     """
     if model:
-        path = Path(model).expanduser()
+        path = Path(os.path.expanduser(model))  # noqa: PTH111  # pathlib raises for a user that is none
         if not path.is_file():
             raise ModelError(f"model: no file at {path}; give the path of an .onnx file, or leave it empty")
         return path

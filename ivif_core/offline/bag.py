@@ -20,13 +20,13 @@ from ivif_core.fusion import Fuser
 from ivif_core.imaging.crop import UNCROPPED, Crops
 from ivif_core.imaging.messages import as_sent, to_infrared, to_visible
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
-from ivif_core.imaging.suspicion import pair_warnings
 from ivif_core.offline.bags.pairs import BagCounts, BagPairs, Malformed, Message, Restart
 from ivif_core.offline.bags.recording import Recording, open_recording
 from ivif_core.offline.bags.writer import BagWriter, recording_files
 from ivif_core.offline.prefetch import overlapped, side_by_side
 from ivif_core.sync.pairing import Pair, Pairing
 from ivif_core.thermal.scaling import ThermalScaling, to_intensity
+from ivif_core.thermal.suspicion import suspicions
 from ivif_core.types import Source
 
 FUSED_TOPIC = "/ivif/fused"
@@ -114,7 +114,7 @@ def fuse_bag(
                 read = overlapped(pairs.read(keep_all=keep_all), 8)
                 decoded = overlapped(_decode(read, fuser.scaling, maximum_megapixels, crops, result.warnings))
                 fused = overlapped(side_by_side(decoded, lambda item: isinstance(item, _Decoded), workers))
-                with closing(fused):
+                with closing(read), closing(decoded), closing(fused):  # a stage that fails leaves those before it going
                     for item in fused:
                         if isinstance(item, _Fused):
                             writer.write_fused(
@@ -165,8 +165,8 @@ def _decode(
                 visible = crops["visible"].apply(to_visible(item.visible.content, maximum_megapixels), "visible")
                 if is_first:
                     is_first = False
-                    sent = (as_sent(each.content, maximum_megapixels) for each in (item.infrared, item.visible))
-                    warnings += pair_warnings(*sent)
+                    sent = [as_sent(each.content, maximum_megapixels) for each in (item.infrared, item.visible)]
+                    warnings += [found.line for found in suspicions(sent[0], sent[1], crops["infrared"])]
                 intensity = to_intensity(counts, scaling)
             except InputError as error:
                 yield Malformed(str(error))

@@ -99,6 +99,8 @@ class Settings:
             optimum=(min(usual[0], maximum[0]), min(usual[1], maximum[1])),
             maximum=maximum,
             precision=self["engine.precision"],
+            library=self["engine.library"],
+            compute_capabilities=tuple(self["engine.compute_capabilities"].split()),
             cache=Path(self["engine.cache"]) if self["engine.cache"] else None,
         )
 

@@ -38,8 +38,27 @@ PARAMETERS = (
     ),
     Parameter("engine.maximum_width", 3840, "Width of the largest RGB image, pixels.", (32, 16384), live=False),
     Parameter("engine.maximum_height", 2160, "Height of the largest RGB image, pixels.", (32, 16384), live=False),
+    Parameter(
+        "engine.library",
+        "auto",
+        "TensorRT library. auto: TensorRT on a Jetson, TensorRT for RTX elsewhere, whichever is installed.",
+        choices=engine_options.LIBRARIES,
+        live=False,
+    ),
+    Parameter(
+        "engine.compute_capabilities",
+        "",
+        "GPUs that an engine of TensorRT for RTX serves, as in '8.6 8.9'; empty: 8.0 and later, or the Turing GPU "
+        "that is there.",
+        live=False,
+    ),
     Parameter("engine.cache", "", "Folder of built engines; empty: ~/.cache/ivif/engines.", live=False),
-    Parameter("vividness", DEFAULT_VIVIDNESS, "0: faithful to both sources … 1: the language-driven look.", (0.0, 1.0)),
+    Parameter(
+        "vividness",
+        DEFAULT_VIVIDNESS,
+        "0: faithful to both sources … 1: nearest to the teacher.",
+        (0.0, 1.0),
+    ),
     Parameter(
         "maximum_megapixels",
         MAXIMUM_MEGAPIXELS,

@@ -2,13 +2,13 @@
 
 `python -m ivif_core.training.content_steering --first CHECKPOINT … --second CHECKPOINT … [--data FOLDER]`
 
-The teachers of both lists are compared in order, seed by seed.
+Teachers, or students at vividness 1; those of both lists are compared in order, seed by seed.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +16,17 @@ import cv2
 import numpy as np
 
 from ivif_core.errors import ConfigError
+from ivif_core.evaluation.metrics import METRICS
 from ivif_core.imaging.files import write_image
 from ivif_core.scene.canvas import Label
 from ivif_core.training.compare_teachers import fuse
 from ivif_core.training.content_questions import FRAMES, held_out
-from ivif_core.training.data.pairs import FolderPairs, split
+from ivif_core.training.data.pairs import FolderPairs, Pair, split
+from ivif_core.training.judge_student import run as fuse_by_student
 from ivif_core.training.run import load_checkpoint
+from ivif_core.training.staged import Staged
 from ivif_core.training.taught_pairs import load_teacher
+from ivif_core.training.teach_student import load_student
 
 LEAST = 30
 """Pixels of an object in a frame for the frame to count."""
@@ -96,15 +100,37 @@ def _mean_contrast(images: Sequence[np.ndarray], masks: Sequence[np.ndarray]) ->
     return float(np.nanmean([contrast(image, mask) for image, mask in zip(images, masks, strict=True)]))
 
 
+def open_network(path: Path) -> tuple[Callable[[Pair], np.ndarray], int]:
+    """What fuses a pair (uint8 H×W), of a teacher's or a student's checkpoint, and the seed of its run."""
+    content = load_checkpoint(path, "teacher", "student")
+    if content["kind"] == "teacher":
+        teacher = load_teacher(path)
+        return lambda pair: fuse(teacher, pair), content["recipe"]["seed"]
+    student = load_student(path)
+    return lambda pair: fuse_by_student(student, pair.infrared, pair.visible, 1.0), content["recipe"]["seed"]
+
+
+def distance(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float:
+    """Mean difference of two series of images, levels."""
+    return float(np.mean([np.abs(a.astype(float) - b).mean() for a, b in zip(first, second, strict=True)]))
+
+
+def _noise_gain(images: Sequence[np.ndarray], entries: Sequence[Staged]) -> float:
+    pairs = [entry.pair for entry in entries]
+    return float(
+        np.nanmean([METRICS["noise_gain"](f, p.infrared, p.visible) for f, p in zip(images, pairs, strict=True)])
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print one line for each seed, set of frames and object."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--first", required=True, nargs="+", type=Path, help="teachers by whose sentence it stands out")
-    parser.add_argument("--second", required=True, nargs="+", type=Path, help="teachers by whose sentence it is hidden")
+    parser.add_argument("--first", required=True, nargs="+", type=Path, help="networks by whose sentence it stands out")
+    parser.add_argument("--second", required=True, nargs="+", type=Path, help="networks by whose sentence it is hidden")
     parser.add_argument("--data", type=Path, help="real pairs; the held-out ones get rendered people")
     parser.add_argument("--validation-share", type=float, default=0.1)
     parser.add_argument("--frames", type=int, default=FRAMES, help="of each set (default: %(default)s)")
-    parser.add_argument("--pictures", type=Path, help="write thermal | RGB luminance | a column for each teacher here")
+    parser.add_argument("--pictures", type=Path, help="write thermal | RGB luminance | a column for each network here")
     args = parser.parse_args(arguments)
     if len(args.first) != len(args.second):
         raise ConfigError(f"expected as many --second as --first, got {len(args.second)} and {len(args.first)}")
@@ -113,18 +139,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sets = {"rendered": [entry for entry in staged if entry.pair.name.startswith("frame")]}
     if real:
         sets["real"] = [entry for entry in staged if not entry.pair.name.startswith("frame")]
-    teachers = {path: load_teacher(path) for path in (*args.first, *args.second)}
-    print("| run | run | seed | frames | object | contrast | contrast | content steering | the other way | tone R² |")
+    networks = {path: open_network(path) for path in (*args.first, *args.second)}
+    print(
+        "| run | run | seed | frames | object | contrast | contrast | content steering | the other way | tone R² "
+        "| apart | noise gain | noise gain |"
+    )
     for name, entries in sets.items():
-        outputs = {path: [fuse(teacher, entry.pair) for entry in entries] for path, teacher in teachers.items()}
+        outputs = {path: [fuse_with(entry.pair) for entry in entries] for path, (fuse_with, _) in networks.items()}
+        noise = {path: _noise_gain(images, entries) for path, images in outputs.items()}
         for first, second in zip(args.first, args.second, strict=True):
-            seed = load_checkpoint(first, "teacher")["recipe"]["seed"]
+            seed, apart = networks[first][1], distance(outputs[first], outputs[second])
             for label in (Label.PERSON, Label.CAR) if name == "rendered" else (Label.PERSON,):
                 found = steering(outputs[first], outputs[second], [entry.labels == label for entry in entries])
                 both = f"{found.onto_first:.1f} | {found.onto_second:.1f}"
                 print(
                     f"| {first.parent.name} | {second.parent.name} | {seed} | {name} | {label.name.lower()} "
-                    f"| {found.first:.1f} | {found.second:.1f} | {both} | {found.tone:.2f} |"
+                    f"| {found.first:.1f} | {found.second:.1f} | {both} | {found.tone:.2f} "
+                    f"| {apart:.1f} | {noise[first]:.2f} | {noise[second]:.2f} |"
                 )
         if args.pictures:
             args.pictures.mkdir(parents=True, exist_ok=True)

@@ -79,10 +79,9 @@ def make_view(pair: Pair, key: tuple[int, ...]) -> Pair:
         for image in (pair.infrared, pair.visible)
     )
     if random.random() < RELIT:
-        lit = (torch.from_numpy(image)[None, None] / 255 for image in (infrared, visible))
-        infrared, visible = (
-            (255 * image[0, 0]).round().to(torch.uint8).numpy() for image in relight(*lit, Degradation())
-        )
+        before = [torch.from_numpy(image)[None, None] / 255 for image in (infrared, visible)]
+        lit = relight(before[0], before[1], Degradation())
+        infrared, visible = ((255 * image[0, 0]).round().to(torch.uint8).numpy() for image in lit)
     return Pair(pair.name, infrared, visible)
 
 

@@ -99,12 +99,15 @@ class Run:
         step: steps done so far.
     """
 
-    def __init__(self, recipe: RunRecipe, fabric: Fabric, kind: str, state: Mapping[str, Any]) -> None:
+    def __init__(
+        self, recipe: RunRecipe, fabric: Fabric, kind: str, state: Mapping[str, Any], steps: int | None = None
+    ) -> None:
         """
         Args:
             kind: what is trained ('teacher', 'student', …); a checkpoint of another kind is refused.
             state: name -> object with `state_dict` and `load_state_dict`: 'model', 'optimizer' and 'schedule'. Where
                 the folder holds a checkpoint, they are loaded from it.
+            steps: of this run, where it is not the recipe's `steps`.
 
         Raises:
             ConfigError: the folder holds a run of another recipe.
@@ -112,12 +115,15 @@ class Run:
         """
         self.recipe, self.fabric, self.kind, self.state = recipe, fabric, kind, dict(state)
         self.folder = Path(recipe.output)
+        self.total = recipe.steps if steps is None else steps
         self.step = 0
         self._stop = False
         self._bar: tqdm[Any] | None = None
         self._writer = None
-        if (self.folder / CHECKPOINT).is_file():
-            self._resume()
+        if content := same_run(recipe, kind):
+            for name, entry in self.state.items():
+                load_state(entry, content, name, self.folder / CHECKPOINT)
+            self.step = content["step"]
         if fabric.is_global_zero:
             with only_run(make_folder(self.folder)):
                 self._describe()
@@ -138,7 +144,7 @@ class Run:
     def batches(self, crops: Dataset[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
         """`steps`, with this process's share of each step's batch, on its device; as `data.batches.batches`."""
         recipe, fabric = self.recipe, self.fabric
-        left = range(self.step, recipe.steps)
+        left = range(self.step, self.total)
         rank, processes = fabric.global_rank, fabric.world_size
         data = batches(crops, recipe.batch, recipe.seed, left, rank=rank, processes=processes, workers=recipe.workers)
         for _ in self.steps():
@@ -164,7 +170,7 @@ class Run:
 
     def _steps(self) -> Iterator[int]:
         self._bar = tqdm(
-            total=self.recipe.steps,
+            total=self.total,
             initial=self.step,
             desc=self.kind,
             unit="step",
@@ -172,13 +178,13 @@ class Run:
             mininterval=1.0,
         )
         try:
-            while self.step < self.recipe.steps:
+            while self.step < self.total:
                 seed_all(self.recipe.seed, self.step, self.fabric.global_rank)
                 yield self.step
                 self.step += 1
                 self._bar.update()
                 stop = self._should_stop()
-                if stop or self.step % self.recipe.checkpoint_every == 0 or self.step == self.recipe.steps:
+                if stop or self.step % self.recipe.checkpoint_every == 0 or self.step == self.total:
                     self.save()
                 if stop:
                     tqdm.write(f"stopped after step {self.step}; the same command goes on from there", file=sys.stderr)
@@ -245,20 +251,6 @@ class Run:
             write_tensors(self.folder / CHECKPOINT, content)
         self.fabric.barrier()
 
-    def _resume(self) -> None:
-        content = load_checkpoint(self.folder / CHECKPOINT, self.kind)
-        old, new = content["recipe"], to_dict(self.recipe)
-        keys = (old.keys() | new.keys()) - _FREE_KEYS
-        changed = sorted(key for key in keys if old.get(key) != new.get(key))
-        if changed:
-            raise ConfigError(
-                f"{self.folder} holds a run of another recipe ({', '.join(changed)} differ); "
-                "give another output=…, or remove that folder"
-            )
-        for name, entry in self.state.items():
-            load_state(entry, content, name, self.folder / CHECKPOINT)
-        self.step = content["step"]
-
     def _describe(self) -> None:
         recipe = to_dict(self.recipe)
         write_text(self.folder / "recipe.yaml", yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True))
@@ -282,6 +274,26 @@ class Run:
         return bool(torch.as_tensor(stops) > 0)
 
 
+def same_run(recipe: RunRecipe, kind: str) -> dict[str, Any] | None:
+    """Content of the checkpoint that a run of this recipe goes on from; None where its folder holds none.
+
+    Raises:
+        ConfigError: the folder holds a run of another recipe.
+        ModelError: as `load_checkpoint`.
+    """
+    if not (Path(recipe.output) / CHECKPOINT).is_file():
+        return None
+    content = load_checkpoint(Path(recipe.output) / CHECKPOINT, kind)
+    old, new = content["recipe"], to_dict(recipe)
+    changed = sorted(key for key in (old.keys() | new.keys()) - _FREE_KEYS if old.get(key) != new.get(key))
+    if changed:
+        raise ConfigError(
+            f"{recipe.output} holds a run of another recipe ({', '.join(changed)} differ); "
+            "give another output=…, or remove that folder"
+        )
+    return content
+
+
 def write_tensors(path: str | Path, content: Mapping[str, Any]) -> None:
     """`torch.save`, as `files.write_bytes`.
 
@@ -293,11 +305,11 @@ def write_tensors(path: str | Path, content: Mapping[str, Any]) -> None:
     write_bytes(path, buffer.getbuffer())
 
 
-def load_checkpoint(path: str | Path, kind: str) -> dict[str, Any]:
+def load_checkpoint(path: str | Path, *kinds: str) -> dict[str, Any]:
     """Read a checkpoint; it holds tensors and plain values only, and nothing in it is executed.
 
     Raises:
-        ModelError: missing, broken, or of another kind.
+        ModelError: missing, broken, or of none of the kinds.
     """
     path = Path(path)
     if not path.is_file():
@@ -307,8 +319,8 @@ def load_checkpoint(path: str | Path, kind: str) -> dict[str, Any]:
     except Exception as error:  # torch raises many types on broken files
         raise ModelError(f"{path} is no checkpoint, or is broken: {one_line(error)}") from error
     found = content.get("kind") if isinstance(content, dict) else None
-    if found != kind:
-        raise ModelError(f"{path} is a checkpoint of kind {shown(found)}; expected {kind!r}")
+    if found not in kinds:
+        raise ModelError(f"{path} is a checkpoint of kind {shown(found)}; expected {' or '.join(map(repr, kinds))}")
     step, recipe = content.get("step"), content.get("recipe")
     if type(step) is not int or not 0 <= step <= MOST_STEPS or not isinstance(recipe, dict):
         raise ModelError(f"{path} is broken: expected a recipe and a step of 0 to {MOST_STEPS:g}, got {shown(step)}")

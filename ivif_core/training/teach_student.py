@@ -19,6 +19,8 @@ from lightning.fabric import Fabric
 from torch import Tensor
 from torch.nn import functional
 
+from ivif_core.errors import ModelError, one_line
+from ivif_core.models import read_metadata, resolve_model
 from ivif_core.models.local_affine import CELL
 from ivif_core.training.data.batches import batches
 from ivif_core.training.data.degradation import Degradation, relight, worsen
@@ -28,11 +30,12 @@ from ivif_core.training.export import export_student
 from ivif_core.training.losses import teaching
 from ivif_core.training.losses.sources import Sources
 from ivif_core.training.losses.teaching import FaithfulWeights, VividWeights
+from ivif_core.training.networks import METADATA, restore_student
 from ivif_core.training.networks.learned_student import LearnedStudent, Statistics, apply
 from ivif_core.training.networks.rule_reference import RuleReference
 from ivif_core.training.recipe import RunRecipe, load_recipe
 from ivif_core.training.record_teacher import make_view
-from ivif_core.training.run import CHECKPOINT, Run, load_checkpoint, start
+from ivif_core.training.run import CHECKPOINT, Run, load_checkpoint, load_state, start
 from ivif_core.training.taught_pairs import open_pairs, teach
 
 
@@ -217,6 +220,8 @@ def open_frames(recipe: StudentRecipe, fabric: Fabric) -> Frames:
 
 
 VIEWS_TEACHER = "language_teacher"
+SHIPPED = "shipped"
+"""Name of the student that comes with the package, among files."""
 
 
 def of_held_out(view: Pair, share: float) -> bool:
@@ -248,15 +253,37 @@ def make_student(recipe: dict[str, Any]) -> LearnedStudent:
 
 
 def load_student(checkpoint: str | Path) -> LearnedStudent:
-    """The trained student of a checkpoint, in eval mode.
+    """The trained student of a checkpoint, of a whole ONNX file, or 'shipped' with the package; in eval mode.
 
     Raises:
-        ModelError: no checkpoint of a student.
+        ModelError: no checkpoint or file of a student.
     """
+    if checkpoint == SHIPPED or Path(checkpoint).suffix == ".onnx":
+        return restored(resolve_model(None if checkpoint == SHIPPED else checkpoint))
     content = load_checkpoint(checkpoint, "student")
     student = make_student(content["recipe"])
-    student.load_state_dict(content["model"])
+    load_state(student, content, "model", checkpoint)
     return student.eval()
+
+
+def restored(path: Path) -> LearnedStudent:
+    """The student of a whole ONNX file.
+
+    Raises:
+        ModelError: the file is broken, or of another network.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    entry = read_metadata(path).get(METADATA)
+    try:
+        weights = {value.name: numpy_helper.to_array(value) for value in onnx.load(path).graph.initializer}
+    except Exception as error:  # onnx raises protobuf's and its own types
+        raise ModelError(f"cannot read {path}: {one_line(error)}") from error
+    student = restore_student(entry, weights)
+    if not isinstance(student, LearnedStudent):
+        raise ModelError(f"{path} is of another network ({type(student).__name__}); expected a learned student")
+    return student
 
 
 def main(arguments: Sequence[str]) -> None:

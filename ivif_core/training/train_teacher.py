@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 import torch
+from lightning.fabric import Fabric
 from torch import Tensor
 
 from ivif_core.errors import ConfigError
@@ -117,15 +117,8 @@ def train_teacher(recipe: TeacherRecipe) -> Path:
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(rate_factor, recipe))
     teacher, optimizer = fabric.setup(teacher, optimizer)
 
-    def over_processes(value: Tensor) -> Tensor:
-        return cast(Tensor, fabric.all_reduce(value, reduce_op="mean"))
-
-    clip = FrozenClip(recipe.clip.model, recipe.clip.pretrained)
-    language = LanguageDrivenLoss(clip, recipe.texts, recipe.language, recipe.patches, over_processes)
-    language.to(fabric.device)
-    features = make_features(recipe.perceptual)
-    if isinstance(features, torch.nn.Module):
-        features.to(fabric.device)
+    language = make_language(recipe.clip, recipe.texts, recipe.language, recipe.patches, fabric)
+    features = make_features(recipe.perceptual, fabric.device)
 
     run = Run(recipe, fabric, "teacher", {"model": teacher, "optimizer": optimizer, "schedule": schedule})
     rank, processes = fabric.global_rank, fabric.world_size
@@ -153,7 +146,23 @@ def rate_factor(recipe: TeacherRecipe, step: int) -> float:
     return warm * 0.5 ** sum(step >= place for place in recipe.halve_at)
 
 
-def make_features(recipe: PerceptualRecipe) -> Features:
+def make_language(
+    clip: ClipRecipe, texts: Texts, weights: LanguageWeights, patches: PatchRecipe, fabric: Fabric
+) -> LanguageDrivenLoss:
+    """The loss on the fabric's device and over its processes.
+
+    Raises:
+        ConfigError, ModelError: as `FrozenClip` and `LanguageDrivenLoss`.
+    """
+
+    def over_processes(value: Tensor) -> Tensor:
+        return cast(Tensor, fabric.all_reduce(value, reduce_op="mean"))
+
+    loss = LanguageDrivenLoss(FrozenClip(clip.model, clip.pretrained), texts, weights, patches, over_processes)
+    return loss.to(fabric.device)
+
+
+def make_features(recipe: PerceptualRecipe, device: torch.device) -> Features:
     """The features of the perceptual part.
 
     Raises:
@@ -162,24 +171,32 @@ def make_features(recipe: PerceptualRecipe) -> Features:
     if recipe.features == "pixels" or not recipe.weight:
         return pixel_features
     if recipe.features == "vgg19":
-        return VggFeatures(recipe.weights, recipe.layers)
+        return VggFeatures(recipe.weights, recipe.layers).to(device)
     raise ConfigError(f"perceptual.features: expected 'vgg19' or 'pixels', got {recipe.features!r}")
 
 
 def load_teacher_recipe(path: str | Path, overrides: Sequence[str] = ()) -> TeacherRecipe:
-    """As `load_recipe`; files of the CLIP are found beside the recipe, and a pocket CLIP is made where asked for."""
-    from ivif_core.training.train_pocket_clip import load_pocket_clip_recipe, train_pocket_clip
-
+    """As `load_recipe`; the CLIP is found as `find_clip` does."""
     path = find_recipe(path)
     recipe = load_recipe(TeacherRecipe, path, overrides)
-    clip, folder = recipe.clip, Path(path).parent
+    return dataclasses.replace(recipe, clip=find_clip(recipe.clip, path.parent, recipe))
+
+
+def find_clip(clip: ClipRecipe, folder: Path, recipe: RunRecipe) -> ClipRecipe:
+    """A recipe's CLIP: its files are found in the recipe's folder, and a pocket CLIP is made where asked for.
+
+    Raises:
+        ConfigError: what is made is not what is asked for.
+    """
     if (folder / clip.model).is_file():
         clip = dataclasses.replace(clip, model=str(folder / clip.model))
     if clip.recipe and not Path(clip.pretrained).is_file():
+        from ivif_core.training.train_pocket_clip import load_pocket_clip_recipe, train_pocket_clip
+
         made = Path(clip.pretrained)
-        print(f"no weights at {made} yet: training the pocket CLIP of {clip.recipe}", file=sys.stderr)
+        why = f"no weights at {made} yet: training the pocket CLIP of {clip.recipe}"
         overrides = [f"data={recipe.data}", f"output={made.parent}", f"accelerator={recipe.accelerator}"]
-        weights = train_pocket_clip(load_pocket_clip_recipe(folder / clip.recipe, overrides))
+        weights = train_pocket_clip(load_pocket_clip_recipe(folder / clip.recipe, overrides), why)
         if weights != made:
             raise ConfigError(f"clip.pretrained: the recipe makes {weights}, but {made} is asked for")
-    return dataclasses.replace(recipe, clip=clip)
+    return clip

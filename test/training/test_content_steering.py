@@ -2,9 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from ivif_core.cli.main import main as ivif
+from ivif_core.scene.canvas import Label
+from ivif_core.training.content_questions import held_out
 from ivif_core.training.content_steering import contrast, main, steering, tone_curve
+from ivif_core.training.teach_student import make_student
+
+SHAPE = {"channels": 8, "dilations": [1], "wide_channels": 8, "wide_dilations": [1]}
 
 
 @pytest.fixture
@@ -60,3 +66,22 @@ def test_a_line_a_seed_and_object(workshop, tmp_path, capsys):
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
     assert len(lines) == 3 and lines[1].startswith("| a | b | 0 | rendered | person |")
     assert lines[0].count("|") == lines[1].count("|")
+
+
+def test_a_student_is_measured_as_a_teacher_is(tmp_path, capsys):
+    """Untrained it is the average of both sources, which is measured here without it."""
+    content = {"kind": "student", "step": 1, "recipe": {**SHAPE, "seed": 3}, "model": make_student(SHAPE).state_dict()}
+    paths = [tmp_path / name / "last.pt" for name in ("a", "b")]
+    for path in paths:
+        path.parent.mkdir()
+        torch.save(content, path)
+    main(["--first", str(paths[0]), "--second", str(paths[1]), "--frames", "3"])
+    cells = [cell.strip() for cell in capsys.readouterr().out.splitlines()[1].split("|")]
+    assert cells[1:6] == ["a", "b", "3", "rendered", "person"]
+    average = [
+        contrast((entry.pair.infrared / 2 + entry.pair.visible / 2), entry.labels == Label.PERSON)
+        for entry in held_out([], 3)
+    ]
+    first, second, onto, other, tone, apart = map(float, cells[6:12])
+    assert first == second == pytest.approx(np.nanmean(average), abs=1.0)
+    assert (onto, other, tone, apart) == (0, 0, 1, 0)

@@ -51,6 +51,16 @@ def add_params_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--node", metavar="NAME", help="whose parameters of FILE count (default: ivif_fusion)")
 
 
+def add_registration_argument(parser: argparse.ArgumentParser) -> None:
+    """A registration file, over the parameters'."""
+    parser.add_argument(
+        "--registration",
+        type=Path,
+        metavar="FILE",
+        help="how thermal lies on RGB, from `ivif calibrate` (default: resize; of a photo: as its camera notes)",
+    )
+
+
 def read_parameters(args: argparse.Namespace, **over: Any) -> Settings:
     """The parameter file, if any, with what the command line says over it.
 
@@ -61,6 +71,8 @@ def read_parameters(args: argparse.Namespace, **over: Any) -> Settings:
         ConfigError: the file cannot be read, or a value is refused.
     """
     given = {name: getattr(args, name, None) for name in ("backend", "model", "vividness")} | over
+    if getattr(args, "registration", None):
+        given |= {"registration__mode": "file", "registration__file": str(args.registration)}
     given["output.colour"] = getattr(args, "colour", None)
     values = read_parameter_file(args.params, args.node) if args.params else {}
     values |= {name.replace("__", "."): value for name, value in given.items() if value is not None}

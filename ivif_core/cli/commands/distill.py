@@ -1,11 +1,11 @@
-"""`ivif distill RECIPE [key=value …]`: teach the student, from a teacher's checkpoint or its recorded outputs."""
+"""`ivif distill RECIPE [key=value …]`: teach the student, by a teacher and, where asked for, by a sentence."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from ivif_core.cli.interruption import at_once
+from ivif_core.files.interruption import at_once
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,9 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train and export, or go on where the run folder holds a checkpoint."""
     with at_once():
-        from ivif_core.training.recipe import load_recipe
-        from ivif_core.training.teach_student import StudentRecipe, distill_student
+        from ivif_core.training.language_student import load_student_recipe, teach_by_recipe
 
-    for path in distill_student(load_recipe(StudentRecipe, args.recipe, args.overrides)):
+    for path in teach_by_recipe(load_student_recipe(args.recipe, args.overrides)):
         print(f"student: {path}", file=sys.stderr)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """Do all jobs; 1 where some failed or are partial."""
     sources = find_sources(args.lists)
     topics = {source: topic for source in SOURCES if (topic := getattr(args, source))}
-    output = args.output.resolve()
+    output = Path(os.path.realpath(args.output))  # pathlib raises for links in a circle
     manifest_path = args.manifest or output / "manifest.jsonl"
     parameters = read_parameters(args)
     _check_outputs(args.lists, sources, [args.params, *parameters.files()], output, manifest_path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -101,3 +102,32 @@ def test_without_pyav_one_line_says_what_brings_it(tmp_path):
     assert done.returncode == 2
     hint = done.stdout.strip()
     assert done.stderr == f"ivif fuse: video files need PyAV; to have it: {hint}\n"
+
+
+@pytest.mark.parametrize(("suffix", "codec", "form"), [("mp4", "libx264", "yuv420p"), ("mkv", "ffv1", "gray")])
+def test_a_video_that_is_shorter_than_it_says_is_refused(tmp_path, suffix, codec, form):
+    import av
+
+    path = tmp_path / f"a:b.{suffix}"  # a colon makes no protocol of it
+    with av.open(f"file:{path}", "w") as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, form
+        for level in (0, 90, 180):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64), level, np.uint8), format="gray")
+            container.mux(stream.encode(frame.reformat(format=form)))
+        container.mux(stream.encode())
+    whole = path.read_bytes()
+    assert len(list(read_frames(path))) == 3
+    for length in (len(whole) - 1, len(whole) // 2):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=rf"cut short: {length} of {len(whole)} bytes"):
+            list(read_frames(path))
+
+
+def test_what_is_no_file_or_names_other_files_is_refused(tmp_path):
+    write_video(tmp_path / "v.mp4", [encode(quarters())] * 3, 10)
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile 'v.mp4'\n")
+    for name, says in (("pipe.mp4", "expected a regular file"), ("list.mp4", "expected MP4")):
+        with pytest.raises(InputError, match=says):
+            list(read_frames(tmp_path / name))

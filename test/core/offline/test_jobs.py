@@ -120,7 +120,7 @@ def test_a_bad_input_is_an_entry_and_no_exception(tmp_path, source):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_manifest_survives_a_line_that_was_cut(tmp_path):
+def test_the_manifest_survives_lines_that_are_cut_or_strange(tmp_path):
     manifest = Manifest(tmp_path / "manifest.jsonl")
     manifest.add({"input": "a", "status": "failed"})
     manifest.add({"input": "b", "status": "done"})
@@ -128,7 +128,7 @@ def test_the_manifest_survives_a_line_that_was_cut(tmp_path):
     manifest.add({"input": "a", "status": "done"})  # nothing new, so no line
     text = manifest.path.read_text()
     assert len(text.splitlines()) == 3
-    manifest.path.write_text(text + '{"input": "c", "sta')
+    manifest.path.write_text(text + '3\n{"input": "d"}\n{"input": [], "status": "done"}\n' + '{"input": "c", "sta')
     assert Manifest(manifest.path).entries == {
         "a": {"input": "a", "status": "done"},
         "b": {"input": "b", "status": "done"},
