@@ -176,8 +176,8 @@ class FusionNode(LifecycleNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; returns the exit status."""
-    # rclpy's own handlers end `spin`. Python's would raise KeyboardInterrupt at any point, inside of rclpy's C++ too, and
-    # rclpy puts back what was there before while the node still ends.
+    # rclpy's own handlers end `spin`. Python's would raise KeyboardInterrupt at any point, inside of rclpy's C++ too.
+    # While the node ends, rclpy puts back what was there before.
     asked: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: asked.append(number))
