@@ -51,7 +51,7 @@ setup(
     entry_points={
         "console_scripts": [
             "ivif = ivif_core.cli.main:main",
-            "fusion_node = ivif_ros.fusion_node:main",
+            "fusion_node = ivif_ros.__main__:main",
             "replay = ivif_ros.tools.replay:main",
         ],
     },

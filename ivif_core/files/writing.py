@@ -189,7 +189,7 @@ def check_name(path: Path) -> None:
     """
     mode = _mode(path)
     try:
-        path.name.encode("utf-8")
+        os.fsencode(path.name).decode("utf-8")  # as it lies on the disk, whatever the locale
     except UnicodeError as error:
         raise OutputError(f"cannot write {printable(path)}: its name is no UTF-8") from error
     if mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):

@@ -214,3 +214,11 @@ def test_scratch_of_a_killed_run_goes_with_the_next_one(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(OutputError, match="cannot write a temporary file: No such file"), scratch_folder():
         pass
+
+
+def test_a_name_is_what_lies_on_the_disk_whatever_the_locale(tmp_path):
+    code = "import os, sys; from ivif_core.files.writing import write_text; write_text(sys.argv[1], 'x')"
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    name = os.fsencode(tmp_path) + "/ä.txt".encode()
+    subprocess.run([sys.executable, "-c", code, name], env={**os.environ, **plain}, check=True)
+    assert names(tmp_path) == ["ä.txt"]
