@@ -4,7 +4,7 @@ After distillation, or from given weights, the student follows the language-driv
 makes at vividness 1 itself; the guards of distillation stay on. A teacher that is free to draw answers a sentence with
 patterns that please a small CLIP; a local affine student can only brighten, fade and mix what is there.
 
-Only the change from vividness 0 to 1 in the last layer is trained, so the faithful end stays as it is, bit by bit.
+Only what the last layer says of vividness 1 is trained, so the faithful end stays as it is, bit by bit.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ from ivif_core.training.train_teacher import (
     make_language,
 )
 
-CHANGE_ROWS = 4 * 5
-"""The last rows of the last layer: for each of the four cells of a block, an offset and four gains to add towards 1."""
+VIVID_ROWS = 4 * 5
+"""The last rows of the last layer say vividness 1: for each of the four cells of a block, an offset and four gains."""
 DISTILLED = "distilled"
 """Folder, in the run's, of the student before the sentence."""
 
@@ -68,8 +68,8 @@ class SentenceRecipe:
 
     weight: float = 0.0
     start: str | None = None
-    steps: int = 200
-    rate: float = 4e-3
+    steps: int = 300
+    rate: float = 8e-3
     crop: int = 224
     staged: int = 0
     texts: Texts = field(default_factory=Texts)
@@ -141,7 +141,7 @@ def follow_sentence(recipe: LanguageStudentRecipe, student: LearnedStudent) -> l
     language = make_language(said.clip, said.texts, said.parts, said.patches, fabric)
     features = make_features(said.perceptual, fabric.device)
 
-    optimizer = torch.optim.Adam(only_the_change(student.train()), said.rate)
+    optimizer = torch.optim.Adam(only_the_vivid_end(student.train()), said.rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(rate_factor, said.steps))
     network, optimizer = fabric.setup(student, optimizer)
     network.mark_forward_method("both_maps")
@@ -184,14 +184,14 @@ def guards_of(
     }
 
 
-def only_the_change(student: LearnedStudent) -> list[nn.Parameter]:
-    """Leave nothing to train but what the last layer says of the change from vividness 0 to 1."""
+def only_the_vivid_end(student: LearnedStudent) -> list[nn.Parameter]:
+    """Leave nothing to train but what the last layer says of vividness 1."""
     student.requires_grad_(False)
     trained = list(student.maps.head.parameters())
     for values in trained:
-        change = torch.zeros_like(values)
-        change[-CHANGE_ROWS:] = 1
-        values.requires_grad_(True).register_hook(lambda gradient, change=change: gradient * change.to(gradient))
+        vivid = torch.zeros_like(values)
+        vivid[-VIVID_ROWS:] = 1
+        values.requires_grad_(True).register_hook(lambda gradient, vivid=vivid: gradient * vivid.to(gradient))
     return trained
 
 

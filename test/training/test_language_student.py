@@ -15,7 +15,7 @@ from ivif_core.cli.main import main as ivif
 from ivif_core.errors import ConfigError, ModelError
 from ivif_core.training import language_student, teach_student
 from ivif_core.training.data.pairs import FolderPairs
-from ivif_core.training.language_student import CHANGE_ROWS, guards_of, load_student_recipe, teach_by_recipe
+from ivif_core.training.language_student import VIVID_ROWS, guards_of, load_student_recipe, teach_by_recipe
 from ivif_core.training.networks.learned_student import LearnedStudent
 from ivif_core.training.run import CHECKPOINT, load_checkpoint
 from ivif_core.training.teach_student import StudentRecipe, distill_student, load_student, make_student
@@ -98,7 +98,7 @@ def test_the_faithful_end_stays_bit_by_bit(folder: Path, workshop: Path, tmp_pat
     assert torch.equal(fused(before, workshop, 0.0), fused(after, workshop, 0.0))
     assert not torch.equal(fused(before, workshop, 1.0), fused(after, workshop, 1.0))
     for name, values in before.state_dict().items():
-        kept = slice(-CHANGE_ROWS) if name.startswith("maps.head") else slice(None)
+        kept = slice(-VIVID_ROWS) if name.startswith("maps.head") else slice(None)
         assert torch.equal(values[kept], after.state_dict()[name][kept]), name
 
 
