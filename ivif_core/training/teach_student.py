@@ -32,7 +32,7 @@ from ivif_core.training.networks.learned_student import LearnedStudent, Statisti
 from ivif_core.training.networks.rule_reference import RuleReference
 from ivif_core.training.recipe import RunRecipe, load_recipe
 from ivif_core.training.record_teacher import make_view
-from ivif_core.training.run import CHECKPOINT, Run, load_checkpoint, start
+from ivif_core.training.run import CHECKPOINT, Run, load_checkpoint, load_state, start
 from ivif_core.training.taught_pairs import open_pairs, teach
 
 
@@ -257,7 +257,7 @@ def load_student(checkpoint: str | Path) -> LearnedStudent:
     """
     content = load_checkpoint(checkpoint, "student")
     student = make_student(content["recipe"])
-    student.load_state_dict(content["model"])
+    load_state(student, content, "model", checkpoint)
     return student.eval()
 
 

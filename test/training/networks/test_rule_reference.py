@@ -168,5 +168,19 @@ def test_vividness_per_image_is_vividness_of_each(student):
         torch.testing.assert_close(together[index : index + 1], alone)
 
 
+GIVEN = {0.0: 0.577194, 0.3: 0.573383, 1.0: 0.576452}
+"""Vividness -> mean."""
+
+
+@torch.no_grad()
+def test_its_numbers_are_those_of_the_first_release():
+    """Means of what that one gave: the faithful end is taught by it, and files in the field are run by it."""
+    infrared, visible = pair(96, 96)
+    for vividness, mean in GIVEN.items():
+        assert RuleReference()(infrared, visible, torch.tensor([vividness])).mean().item() == pytest.approx(
+            mean, abs=1e-5
+        )
+
+
 def test_size():
     assert sum(parameter.numel() for parameter in RuleReference().parameters()) <= 100_000
