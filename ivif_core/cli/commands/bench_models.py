@@ -115,7 +115,7 @@ def verdict(auto: dict[str, Any]) -> str:
 
 
 def _ratios(result: Result, first: Result | None) -> str:
-    """Medians of the network and of the whole `Fuser` over the first model's; empty where there is nothing to compare."""
+    """Medians of the network and of the whole `Fuser` over the first model's; empty where one is missing."""
     if first is None or not result.fuser or not first.fuser:
         return ""
     pairs = ((result.network, first.network), (result.fuser, first.fuser))
