@@ -45,9 +45,9 @@ def statistics_kernels() -> Tensor:
 
 
 FAITHFUL = ("lift", "lower", "larger_gain", "smaller_gain", "infrared_gain", "visible_gain")
-CHANGE = ("offset", "infrared_mean_gain", "visible_mean_gain", "infrared_gain", "visible_gain")
-"""What the network says of every cell, of vividness 0 and of the change to 1: an offset, gains of both means of the
-cell (of the larger and the smaller one at 0), and gains of what is finer."""
+VIVID = ("offset", "infrared_mean_gain", "visible_mean_gain", "infrared_gain", "visible_gain")
+"""What the network says of every cell, of vividness 0 and of 1: an offset, gains of both means of the cell (at 0 of the
+larger and of the smaller one), and gains of what is finer."""
 
 
 class Statistics(nn.Module):
@@ -103,12 +103,13 @@ class Maps(nn.Module):
         self.from_wide = nn.Conv2d(wide_channels, channels, 1)
         self.body = nn.Sequential(*(ResidualLayer(channels, dilation) for dilation in dilations))
         self.mix = nn.Conv2d(channels + 16, channels + 16, 1)
-        self.head = nn.Conv2d(channels + 16, 4 * (len(FAITHFUL) + len(CHANGE)), 1)
+        self.head = nn.Conv2d(channels + 16, 4 * (len(FAITHFUL) + len(VIVID)), 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         with torch.no_grad():  # untrained, it gives the average of both sources
             self.head.bias[:8] = 0.02  # not 0, where neither part of the offset would have a gradient
             self.head.bias[8:24] = 0.5
+            self.head.bias[28:] = 0.5
 
     def forward(self, statistics: Tensor, vividness: Tensor) -> Tensor:
         """
@@ -119,16 +120,11 @@ class Maps(nn.Module):
         Returns:
             N×3×(h+2)×(w+2), in the order of `MAPS`, with a halo of one cell for the enlargement.
         """
-        faithful, change = self.ends(statistics)
-        return functional.pad(faithful + vividness.reshape(-1, 1, 1, 1) * change, (1,) * 4, mode="replicate")
+        faithful, vivid = self.both(statistics)
+        return functional.pad(faithful + vividness.reshape(-1, 1, 1, 1) * (vivid - faithful), (1,) * 4, mode="replicate")
 
     def both(self, statistics: Tensor) -> tuple[Tensor, Tensor]:
-        """The maps at vividness 0 and at 1, N×3×h×w each, without halo."""
-        faithful, change = self.ends(statistics)
-        return faithful, faithful + change
-
-    def ends(self, statistics: Tensor) -> tuple[Tensor, Tensor]:
-        """The maps at vividness 0 and their change to 1, N×3×h×w each.
+        """The maps at vividness 0 and at 1, N×3×h×w each, without halo.
 
         What is finer than a cell has one gain for each source, and what is coarser another one, so that contrast can
         be raised where noise is not: a cell's mean has a quarter of its pixels' noise.
@@ -136,18 +132,18 @@ class Maps(nn.Module):
         Each bound is reached exactly: a source that is to be let through is, to the level. A network that has to
         choose between two levels by its own means is a little off, and differently so in every cell.
         """
-        faithful, change = functional.pixel_shuffle(self.numbers(statistics), 2).split([len(FAITHFUL), len(CHANGE)], 1)
+        faithful, vivid = functional.pixel_shuffle(self.numbers(statistics), 2).split([len(FAITHFUL), len(VIVID)], 1)
         means = infrared, visible = statistics[:, :1], statistics[:, 2:3]
         lift, lower = functional.relu(faithful[:, :2]).split(1, dim=1)
         of_means, gains = faithful[:, 2:].clamp(0, 1).split(2, dim=1)
         sorted_means = torch.maximum(infrared, visible), torch.minimum(infrared, visible)
         return (
             _maps(_sum(of_means, sorted_means) + lift - lower, gains, means),
-            _maps(_sum(change[:, 1:3], means) + change[:, :1], change[:, 3:], means),
+            _maps(_sum(vivid[:, 1:3], means) + vivid[:, :1], vivid[:, 3:], means),
         )
 
     def numbers(self, statistics: Tensor) -> Tensor:
-        """`FAITHFUL` and `CHANGE` of every cell, four cells a block: N×44×h/2×w/2."""
+        """`FAITHFUL` and `VIVID` of every cell, four cells a block: N×44×h/2×w/2."""
         infrared, infrared_activity, visible, visible_activity = statistics.split(1, dim=1)
         means = torch.cat([infrared, visible], dim=1)
         # Logarithms: which source has more detail, and by how much, is a matter of ratios.

@@ -86,15 +86,15 @@ def test_maps_are_applied_bilinearly_with_cell_centres_as_their_places() -> None
 
 @torch.no_grad()
 def test_means_of_cells_have_gains_of_their_own() -> None:
-    """With the same numbers everywhere, against the definition; at 0 they are bounded, the change is not."""
+    """With the same numbers everywhere, against the definition; at 0 they are bounded, at 1 they are not."""
     student = LearnedStudent(channels=8, dilations=(1,), wide_channels=8, wide_dilations=(1,))
     numbers = torch.tensor([0.1, 0.03, 0.9, 1.4, -0.3, 0.6, -0.2, 0.4, -0.3, -1.8, 0.5])
     student.maps.head.bias[:] = numbers.repeat_interleave(4)
     seen = student.statistics(*pair(64, 96))
     (infrared,), (visible,) = seen[:, 0], seen[:, 2]
     level = 0.07 + 0.9 * np.maximum(infrared, visible) + 1.0 * np.minimum(infrared, visible)
-    change = -0.2 + 0.4 * infrared - 0.3 * visible
-    wanted = {0.0: (level, 0.0, 0.6), 1.0: (level + change, -1.8, 1.1)}
+    vivid = -0.2 + 0.4 * infrared - 0.3 * visible
+    wanted = {0.0: (level, 0.0, 0.6), 1.0: (vivid, -1.8, 0.5)}
     for (vividness, (levels, of_infrared, of_visible)), maps in zip(
         wanted.items(), student.maps.both(seen), strict=True
     ):
