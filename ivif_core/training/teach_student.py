@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from ivif_core.models.local_affine import CELL
 from ivif_core.training.data.batches import batches
-from ivif_core.training.data.degradation import Degradation, blind, relight, worsen
+from ivif_core.training.data.degradation import Degradation, relight, worsen
 from ivif_core.training.data.frames import Frames
 from ivif_core.training.data.pairs import FolderPairs, Pair, is_held_out, split
 from ivif_core.training.export import export_student
@@ -57,7 +57,7 @@ class StudentRecipe(RunRecipe):
     views: int = 0
     views_share: float = 0.5
     width: int = 448
-    window: tuple[int, ...] = (128, 192)
+    window: tuple[int, ...] = (160, 224)
     rate: float = 4e-3
     channels: int = 32
     dilations: tuple[int, ...] = (1, 2, 4, 1)
@@ -95,7 +95,6 @@ def distill_student(recipe: StudentRecipe) -> list[Path]:
         scene = exchanged(
             scene, lit, batch["relight"] & (torch.rand(len(batch["relight"])) < recipe.relit).to(fabric.device)
         )
-        scene = blind(*scene, recipe.degradation)
         worse = worsen(*scene, recipe.degradation)
         seen = exchanged(scene, worse, (torch.rand(len(scene[0])) < recipe.worsened).to(fabric.device))
         faithful_maps, vivid_maps = student.both_maps(*seen)
@@ -173,7 +172,6 @@ def losses(
             "detail": detail,
             **teaching.faithful_guards(faithful, sources, by_rules, recipe.faithful),
             "noise": cameras.noise_excess(faithful, recipe.faithful.noise_gain),
-            "warm": teaching.warm_loss(levels_0, recipe.faithful.warm_share * hot, hot),
         },
         "teacher": {**tone, **teaching.teacher_parts(vivid, goal)},
         "guards": {

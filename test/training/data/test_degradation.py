@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ivif_core.training.data.degradation import Degradation, blind, relight, worsen
+from ivif_core.training.data.degradation import Degradation, relight, worsen
 
 FAULTS = {
     "darken": (False, True),
@@ -21,7 +21,7 @@ FAULTS = {
 }
 """Share -> whether it changes infrared and visible."""
 
-NONE = Degradation(**dict.fromkeys(FAULTS, 0.0), blind=0.0)
+NONE = Degradation(**dict.fromkeys(FAULTS, 0.0))
 
 
 def batch(count=3, size=48):
@@ -31,7 +31,7 @@ def batch(count=3, size=48):
 
 def test_nothing_asked_changes_nothing():
     infrared, visible = batch()
-    for step in (relight, worsen, blind):
+    for step in (relight, worsen):
         for result, source in zip(step(infrared, visible, NONE), (infrared, visible), strict=True):
             torch.testing.assert_close(result, source)
 
@@ -52,16 +52,6 @@ def test_glare_saturates_and_dark_darkens():
     infrared, visible = batch(8, 96)
     assert (relight(infrared, visible, replace(NONE, glare=1.0))[1] == 1).flatten(1).any(1).float().mean() > 0.8
     assert relight(infrared, visible, replace(NONE, darken=1.0, darkest=0.25))[1].mean() < 0.8 * visible.mean()
-
-
-def test_a_blinded_camera_sees_white_or_black_in_a_part_and_the_rest_as_it_was():
-    torch.manual_seed(0)
-    sources = batch(64, 128)
-    for result, source in zip(blind(*sources, replace(NONE, blind=1.0)), sources, strict=True):
-        white, black = ((result == level).flatten(1).any(1) for level in (1, 0))
-        assert (white | black).float().mean() > 0.9 and not (white & black).any()
-        assert 0.6 < white.float().mean() < 0.9
-        assert 0.1 < (result == source).float().mean() < 0.9
 
 
 def test_the_seed_decides():
