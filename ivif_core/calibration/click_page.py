@@ -53,7 +53,7 @@ class ClickServer(ThreadingHTTPServer):
         points: what was clicked so far; at the start, what `output` holds.
     """
 
-    daemon_threads = True
+    daemon_threads = False  # the interpreter ends daemons wherever they are, and inside of C++ that aborts the process
     request_queue_size = MOST_CONNECTIONS
 
     def __init__(self, infrared: np.ndarray, visible: np.ndarray, output: Path, port: int = 0) -> None:
@@ -69,6 +69,7 @@ class ClickServer(ThreadingHTTPServer):
         self.infrared, self.visible, self.output = infrared, visible, output
         self._lock = threading.Lock()
         self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self._open: set[socket.socket] = set()
         self.points = self._read() if is_there(output) else []
         self.picture, self._answer = self._judge(self.points)
         try:
@@ -102,9 +103,11 @@ class ClickServer(ThreadingHTTPServer):
         if not self._room.acquire(blocking=False):
             self.shutdown_request(request)
             return
+        self._open.add(request)
         try:
             super().process_request(request, client_address)
         except BaseException:  # no thread to be had
+            self._open.discard(request)
             self._room.release()
             raise
 
@@ -117,7 +120,14 @@ class ClickServer(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             end.cancel()
+            self._open.discard(request)
             self._room.release()
+
+    def server_close(self) -> None:
+        """Hang up on everybody, and wait for points that are being written."""
+        for connection in tuple(self._open):
+            _hang_up(connection)
+        super().server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say on one line what is not merely a browser that went away."""
