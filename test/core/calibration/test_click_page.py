@@ -9,7 +9,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from functools import partial
 
 import cv2
 import numpy as np
