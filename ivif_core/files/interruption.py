@@ -76,8 +76,9 @@ def ended_by_signals() -> Iterator[None]:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Let signals wait for the end of this block, which must be short.
+    """Let signals wait for the end of this block, which must be short or ask `is_signal_held`.
 
+    What is raised in a callback of C++ can be lost, too.
     An exception inside of `Thread.start`, `Queue.get` or `Future.result` can leave a lock of theirs taken for ever.
     """
     global _holds
@@ -93,6 +94,11 @@ def held() -> Iterator[None]:
             first = _waiting[0]
             _waiting.clear()
             first()
+
+
+def is_signal_held() -> bool:
+    """Whether a signal waits for the end of `held`: work that can be given up should end."""
+    return bool(_waiting)
 
 
 def nothing_left_to_do() -> None:

@@ -43,7 +43,7 @@ class LocalPage(ThreadingHTTPServer):
         address: to open in a browser.
     """
 
-    daemon_threads = True
+    daemon_threads = False  # the interpreter ends daemons wherever they are, and inside of C++ that aborts the process
     request_queue_size = MOST_CONNECTIONS
 
     def __init__(self, package: str, names: tuple[str, ...], port: int = 0) -> None:
@@ -60,6 +60,7 @@ class LocalPage(ThreadingHTTPServer):
         self._files = {f"/{name}": (_KINDS[name.split(".")[-1]], folder.joinpath(name).read_bytes()) for name in names}
         self._files |= {"/": self._files[f"/{names[0]}"], "/favicon.ico": ("image/x-icon", b"")}
         self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self._open: set[socket.socket] = set()
         try:
             super().__init__(("127.0.0.1", port), _Handler)
         except OSError as error:
@@ -93,9 +94,11 @@ class LocalPage(ThreadingHTTPServer):
         if not self._room.acquire(blocking=False):
             self.shutdown_request(request)
             return
+        self._open.add(request)
         try:
             super().process_request(request, client_address)
         except BaseException:  # no thread to be had
+            self._open.discard(request)
             self._room.release()
             raise
 
@@ -108,7 +111,14 @@ class LocalPage(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             end.cancel()
+            self._open.discard(request)
             self._room.release()
+
+    def server_close(self) -> None:
+        """Hang up on everybody, and wait for what is being answered."""
+        for connection in tuple(self._open):
+            _hang_up(connection)
+        super().server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say on one line what is not merely a browser that went away."""

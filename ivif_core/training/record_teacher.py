@@ -48,7 +48,7 @@ def record(teacher: str | Path, data: str | Path, output: str | Path, views: int
     output = Path(output)
     training, _ = split(FolderPairs(data), share)
     with backends.create("onnxruntime", teacher, threads=1) as network:
-        for index, pair in enumerate(tqdm(training, desc="recording", unit="pair")):
+        for index, pair in enumerate(tqdm(training, desc="recording", unit="pair", disable=None)):
             for number in range(views):
                 name = f"{pair.name}~{number}"
                 if (output / "language_teacher" / f"{name}.png").is_file():

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import urllib.error
 import urllib.request
 
@@ -151,3 +153,36 @@ def test_points_on_one_line_are_kept_and_said(server):
     line = [{"infrared": [k, k], "visible": [k, k]} for k in (5.0, 9.0, 20.0)]
     assert "line" in server.take(line * 2)["note"]
     assert len(read_points(server.output)[0]) == 6
+
+
+def test_the_end_waits_for_points_that_are_written_and_for_nobody_else(tmp_path, rng, monkeypatch):
+    """A thread that is cut off inside of C++ when the interpreter ends would abort the process."""
+    image = cv2.GaussianBlur(rng.integers(0, 256, (128, 128), np.uint8), (0, 0), 3)
+    judging, go_on = threading.Event(), threading.Event()
+    server = ClickServer(image, image, tmp_path / "points.json")
+    judge = server._judge
+
+    def slowly(points):
+        judging.set()
+        assert go_on.wait(10)
+        return judge(points)
+
+    monkeypatch.setattr(server, "_judge", slowly)
+    threading.Thread(target=server.serve_forever).start()
+    body = json.dumps([{"infrared": [1, 1], "visible": [2, 2]}]).encode()
+    head = f"POST /points HTTP/1.1\r\nHost: {server.address[7:-1]}\r\nContent-Type: application/json\r\n"
+    with (
+        socket.create_connection(server.server_address) as silent,
+        socket.create_connection(server.server_address) as page,
+    ):
+        silent.sendall(b"GET / HTTP/1.1\r\n")
+        page.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert judging.wait(10)
+        server.shutdown()
+        closing = threading.Thread(target=server.server_close)
+        closing.start()
+        assert silent.recv(1) == b""  # hung up
+        assert closing.is_alive() and not server.output.exists()
+        go_on.set()
+        closing.join(5)
+        assert not closing.is_alive() and len(read_points(server.output)[0]) == 1
