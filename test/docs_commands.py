@@ -265,14 +265,10 @@ def place(kind: str, scratch: Path) -> tuple[Path, Path, dict[str, str]]:
     for made in (home / "ws/src", folder):
         made.mkdir(parents=True)
     domain = os.environ.get("ROS_DOMAIN_ID", str(random.randrange(1, 100)))
-    more = {
-        "HOME": str(home),
-        "ROS_DOMAIN_ID": domain,
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "PYTHONUNBUFFERED": "1",
-    }
+    more = {"HOME": str(home), "ROS_DOMAIN_ID": domain, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     more |= {"ROS_LOG_DIR": str(scratch / "log"), "ROS_LOCALHOST_ONLY": "1", "OMP_NUM_THREADS": "1"}
-    more |= {"PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(Path.home() / ".cache/pip")), "TERM": "dumb"}
+    more |= {"PYTHONUNBUFFERED": "1", "TERM": "dumb"}
+    more |= {"PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(Path.home() / ".cache/pip"))}
     environment, programs = os.environ | more, Path(sys.executable).parent
     if kind == "clone":
         folder, environment["PYTHONPATH"] = clone, str(clone)
