@@ -37,6 +37,7 @@ setup(
         "": ["py.typed"],
         "ivif_core.calibration": ["*.html"],
         "ivif_core.evaluation.report": ["page.*"],
+        "ivif_core.offline": ["view_page.*"],
         "ivif_core.models": ["*.onnx", "*.md"],
     },
     data_files=[
@@ -50,7 +51,7 @@ setup(
     entry_points={
         "console_scripts": [
             "ivif = ivif_core.cli.main:main",
-            "fusion_node = ivif_ros.fusion_node:main",
+            "fusion_node = ivif_ros.__main__:main",
             "replay = ivif_ros.tools.replay:main",
         ],
     },

@@ -16,6 +16,7 @@ import numpy as np
 from ivif_core import backends
 from ivif_core.backends import EngineOptions
 from ivif_core.imaging import colour
+from ivif_core.imaging.palette import DEFAULT_WARM, paint
 from ivif_core.models import resolve_model
 from ivif_core.registration.base import Registration, Resize
 from ivif_core.registration.blending import StandIn
@@ -74,6 +75,7 @@ class Fuser:
     Attributes:
         vividness: 0 faithful to both sources … 1 language-driven; may be changed between two calls.
         scaling, registration: may be replaced between two calls.
+        colour, warm: of the fused images, as of `imaging.palette.paint`; may be changed between two calls.
     """
 
     def __init__(
@@ -82,6 +84,8 @@ class Fuser:
         backend: str = "auto",
         *,
         vividness: float = DEFAULT_VIVIDNESS,
+        colour: str = "fused",
+        warm: float = DEFAULT_WARM,
         scaling: ThermalScaling | None = None,
         registration: Registration | None = None,
         threads: int | None = None,
@@ -93,6 +97,7 @@ class Fuser:
             model: ONNX file; None takes the shipped student.
             backend: a name from `ivif_core.backends`, or 'auto' for the fastest that is installed.
             vividness: in [0, 1].
+            colour, warm: as of `imaging.palette.paint`.
             scaling: how infrared that is not uint8 becomes intensity; None: percentiles of each image by itself.
             registration: how infrared comes onto the visible grid; None: resize.
             threads: CPU threads; None leaves the choice to the runtime.
@@ -101,7 +106,7 @@ class Fuser:
         Raises:
             ModelError, BackendUnavailable, ConfigError: as `ivif_core.backends.create`.
         """
-        self.vividness = vividness
+        self.vividness, self.colour, self.warm = vividness, colour, warm
         self.scaling = scaling or PercentileScaling(smoothing=0.0)
         self.registration = registration or Resize()
         self.model = resolve_model(model)
@@ -134,8 +139,18 @@ class Fuser:
             grey: give fused luminance only.
 
         Returns:
-            uint8 of the visible's shape (H×W where `grey`), a new array.
+            uint8 of the visible's shape (H×W where `grey`), a new array. In another `colour`: as `paint`.
         """
+        if self.colour != "fused" and not grey:
+            return self.paint(pair, self._fuse_plain(pair, grey=self.colour != "overlay"))
+        return self._fuse_plain(pair, grey=grey)
+
+    def paint(self, pair: Prepared, fused: np.ndarray) -> np.ndarray:
+        """A fused image of a pair in this fuser's colour."""
+        blind = None if pair.outside is None else pair.outside.touched
+        return paint(fused, pair.registered, blind, self.colour, self.warm)
+
+    def _fuse_plain(self, pair: Prepared, *, grey: bool) -> np.ndarray:
         if self.backend.signature.colour and pair.visible.ndim == 3 and not grey:
             return self.backend.infer(pair.registered, pair.visible, self.vividness).copy()
         fused_y = self.fuse_luminance(pair.registered, pair.visible_y)
@@ -168,6 +183,8 @@ class Fuser:
                     self.model,
                     self.backend.name,
                     vividness=self.vividness,
+                    colour=self.colour,
+                    warm=self.warm,
                     scaling=self.scaling,
                     registration=copy.copy(self.registration),  # it keeps tables of the last sizes
                     threads=threads // count,

@@ -176,12 +176,17 @@ class FusionNode(LifecycleNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; returns the exit status."""
-    # rclpy's own handler ends `spin`. Python's would raise KeyboardInterrupt at any point, inside of rclpy's C++ too.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    # rclpy's own handlers end `spin`. Python's would raise KeyboardInterrupt at any point, inside of rclpy's C++ too.
+    # While the node ends, rclpy puts back what was there before.
+    asked: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: asked.append(number))
     adopt_fastdds_profile()
     rclpy.init(args=None if args is None else list(args))
     node = None
     try:
+        if asked:  # before rclpy listened
+            return 0
         node = FusionNode()
         if not node.start():
             return 1 if rclpy.ok() else 0

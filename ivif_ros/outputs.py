@@ -13,6 +13,8 @@ from std_msgs.msg import Header, String
 
 from ivif_core.imaging.crop import Crop
 from ivif_core.imaging.messages import fill_image
+from ivif_core.thermal.hot_spots import HotSpot
+from ivif_ros.detections import ARRAY, detections
 from ivif_ros.pipeline import FusedFrame
 
 
@@ -39,6 +41,7 @@ class Outputs:
         self._compressed = create(CompressedImage, "ivif/fused/compressed", images)
         self._debug = create(Image, "ivif/debug", images)
         self._hot_spots = create(Image, "ivif/hotspots", images)
+        self._detections = create(ARRAY, "ivif/hotspots/detections", images) if ARRAY else None
         self._camera_info = create(CameraInfo, "ivif/camera_info", images)
         self._status = create(String, "ivif/status", latched)
 
@@ -49,7 +52,7 @@ class Outputs:
         Asked for each pair, which takes microseconds and is right from the first pair on after a listener is found.
         image_pipeline uses the `matched` callbacks of its publishers to stop receiving; here pairing goes on.
         """
-        images = (self._fused, self._compressed, self._debug, self._hot_spots)
+        images = (self._fused, self._compressed, self._debug, self._hot_spots, *filter(None, [self._detections]))
         return any(publisher.get_subscription_count() for publisher in images)
 
     @property
@@ -65,12 +68,14 @@ class Outputs:
         encoding: str,
         jpeg_quality: int,
         side_by_side: Callable[[FusedFrame], np.ndarray],
+        spots: Callable[[FusedFrame], tuple[list[HotSpot], str]],
     ) -> None:
         """One fused frame and all that goes with it.
 
         Args:
             encoding: 'bgr8' or 'rgb8'; a grey frame is mono8 whatever is asked for.
             side_by_side: makes the debug image.
+            spots: finds hot spots, and the unit of their peaks.
         """
         fused = frame.fused
         if fused.ndim == 2:
@@ -85,6 +90,8 @@ class Outputs:
             self._compressed.publish(CompressedImage(header=header, format="jpeg", data=jpeg.tobytes()))
         if frame.hot_spots is not None and self._hot_spots.get_subscription_count():
             self._hot_spots.publish(_image(frame.hot_spots, "mono8", header))
+        if self._detections is not None and frame.hot_spots is not None and self._detections.get_subscription_count():
+            self._detections.publish(detections(*spots(frame), header))
         if self._debug.get_subscription_count():
             self._debug.publish(_image(side_by_side(frame), "bgr8", header))
 
@@ -101,7 +108,8 @@ class Outputs:
 
     def close(self) -> None:
         """Withdraw all publishers."""
-        for publisher in (self._fused, self._compressed, self._debug, self._hot_spots, self._camera_info, self._status):
+        of_images = (self._fused, self._compressed, self._debug, self._hot_spots, self._detections)
+        for publisher in filter(None, (*of_images, self._camera_info, self._status)):
             self._node.destroy_publisher(publisher)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -19,7 +19,7 @@ from ivif_core.registration.drift import DriftWatch
 from ivif_core.registration.pinhole import Pinhole
 from ivif_core.registration.static_transforms import StaticTransforms
 from ivif_core.settings import Settings
-from ivif_core.thermal.hot_spots import draw_outline
+from ivif_core.thermal.hot_spots import HotSpot, draw_outline, find_spots
 from ivif_core.types import Source
 from ivif_ros.conversion import infrared_pixels, visible_pixels
 from ivif_ros.depth_input import DepthInput
@@ -34,7 +34,7 @@ class FusedFrame:
     """One image made.
 
     Attributes:
-        fused: uint8 H×W×3 BGR, or H×W where the visible image is grey.
+        fused: uint8 H×W×3 BGR, or H×W where the visible image, or `output.colour`, is grey.
         visible: uint8, as it came, BGR or grey; None: that camera is missing.
         pair: scaled and registered; None: no infrared.
         hot_spots: uint8 H×W, 255 where hot; None: not asked for, or no infrared.
@@ -62,6 +62,8 @@ class Pipeline:
             settings["model"] or None,
             settings["backend"],
             vividness=settings["vividness"],
+            colour=settings["output.colour"],
+            warm=settings["output.warm"],
             scaling=settings.scaling(),
             registration=settings.registration,
             threads=settings["threads"] or None,
@@ -117,6 +119,7 @@ class Pipeline:
             return
         changed = settings.changed(self._settings)
         self._fuser.vividness = settings["vividness"]
+        self._fuser.colour, self._fuser.warm = settings["output.colour"], settings["output.warm"]
         self._maximum_megapixels = settings["maximum_megapixels"]
         if any(name.startswith(("thermal_scaling.", "radiometry.")) for name in changed):
             self._fuser.scaling = settings.scaling()
@@ -195,11 +198,11 @@ class Pipeline:
             return FusedFrame(pixels, pixels, None, None)
         counts = self._crops["infrared"].apply(infrared_pixels(infrared, self._maximum_megapixels), "thermal")
         if pixels is not None:
-            self._checks.look(infrared, visible, counts, pixels, self._crops["infrared"])
+            self._checks.look(infrared, visible, pixels, self._crops["infrared"], self._maximum_megapixels)
         shape = self._visible_shape or counts.shape
         pair = self._fuser.prepare(counts, np.zeros(shape[:2], np.uint8) if pixels is None else pixels)
         if pixels is None:
-            fused = as_bgr(pair.registered) if len(shape) == 3 else pair.registered
+            fused = self._fuser.paint(pair, as_bgr(pair.registered) if len(shape) == 3 else pair.registered)
         else:
             fused = self._fuser.fuse_prepared(pair)
             self._check_drift(pair)
@@ -223,6 +226,20 @@ class Pipeline:
         registered = nothing if frame.pair is None else frame.pair.registered
         visible = nothing if frame.visible is None else frame.visible
         return cv2.hconcat([as_bgr(image) for image in (registered, visible, frame.fused)])
+
+    def spots(self, frame: FusedFrame) -> tuple[list[HotSpot], str]:
+        """The hot spots of a frame on the visible grid, and the unit of their peaks: °C, or empty for the camera's own.
+
+        Peaks are those of the thermal image itself: what is interpolated would be colder where a spot is small.
+        """
+        if frame.hot_spots is None or frame.pair is None:
+            return [], ""
+        largest = cv2.dilate(frame.pair.counts.astype(np.float32), np.ones((3, 3), np.uint8))
+        counts, _ = self._fuser.registration.apply(largest, frame.pair.visible_y.shape)
+        found, radiometry = find_spots(frame.hot_spots, counts), self._settings.radiometry()
+        if radiometry is None:
+            return found, ""
+        return [replace(spot, peak=float(radiometry.celsius(spot.peak))) for spot in found], "°C"
 
     def close(self) -> None:
         """Free the model."""

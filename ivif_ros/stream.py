@@ -191,6 +191,7 @@ class Stream:
                 encoding=settings["output_encoding"],
                 jpeg_quality=settings["jpeg_quality"],
                 side_by_side=self._pipeline.side_by_side,
+                spots=self._pipeline.spots,
             )
         except InputError as error:
             self.statistics.drop("malformed pair")

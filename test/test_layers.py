@@ -30,6 +30,7 @@ RUNTIMES = {
     "tensorrt": ("backends/tensorrt/",),
     "ray": ("offline/ray_runner.py",),
     "av": ("imaging/video_file.py",),
+    "flyr": ("offline/radiometric_photo.py",),
 }
 MODULES = sorted(path for part in ("ivif_core", "ivif_ros") for path in (ROOT / part).rglob("*.py"))
 

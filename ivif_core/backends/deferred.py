@@ -111,8 +111,8 @@ class DeferredModel(StudentModel):
                 if self._wanted.signature.colour != self._fallback.signature.colour:
                     failure = "its model variant is not of the same kind (colour) as the fallback's"
                     self._wanted.close()
-        except (IvifError, OSError) as error:
-            failure = str(error)
+        except Exception as error:  # of a runtime's own too: the fallback stays, and says why
+            failure = str(error) if isinstance(error, IvifError) else f"{type(error).__name__}: {error}"
         with self._lock:
             if self._closing.is_set():
                 self._wanted.close()
@@ -129,7 +129,12 @@ class DeferredModel(StudentModel):
                 return None
             command = [sys.executable, "-c", _RUN_IVIF, *build_arguments(self._wanted.model, self._wanted.engine)]
             self._child = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                errors="replace",
             )
         line = "it says nothing"
         with self._child as child:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from ivif_core.files.writing import scratch_folder
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -33,8 +33,8 @@ def quantise(model: ModelProto, nodes: Sequence[str], feeds: Sequence[Mapping[st
         def get_next(self) -> Mapping[str, np.ndarray] | None:
             return next(self._feeds, None)
 
-    with tempfile.TemporaryDirectory() as folder, _quiet_root_logger():
-        target = Path(folder) / "quantised.onnx"
+    with scratch_folder() as folder, _quiet_root_logger():
+        target = folder / "quantised.onnx"
         quantize_static(
             model,
             target,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ivif_core.files.writing import scratch_folder
 from ivif_core.imaging.messages import to_infrared, to_visible
 from ivif_core.offline.bag import FUSED_TOPIC, fuse_bag
 from ivif_core.offline.bags.images import read_bag_images
@@ -83,7 +84,7 @@ class BagBench:
 
 def measure_bag(
     source: Path,
-    topics: dict[Source, str],
+    topics: Mapping[Source, str | None],
     parameters: Settings,
     *,
     rounds: int,
@@ -94,11 +95,11 @@ def measure_bag(
     Raises:
         InputError: as `fuse_bag`, and where the bag cannot be read as a whole.
     """
-    with tempfile.TemporaryDirectory(prefix="ivif_bench_") as folder, parameters.fuser() as fuser:
+    with scratch_folder() as folder, parameters.fuser() as fuser:
         crops = parameters.crops()
 
         def whole() -> int:
-            target = Path(folder) / "fused"
+            target = folder / "fused"
             return fuse_bag(source, target, topics, fuser, parameters.pairing(), overwrite=True, crops=crops).fused
 
         progress(f"fusing {source} for the first time")
@@ -139,7 +140,7 @@ def measure_bag(
         return BagBench(pairs, len(os.sched_getaffinity(0)), fuser.backend.describe(), stages)
 
 
-def _first_pairs(source: Path, topics: dict[Source, str], parameters: Settings) -> list[Pair]:
+def _first_pairs(source: Path, topics: Mapping[Source, str | None], parameters: Settings) -> list[Pair]:
     """Pairs of `BagImage`."""
     pairing = parameters.pairing()
     images = read_bag_images(source, topics["infrared"], topics["visible"])

@@ -13,15 +13,16 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from ivif_core.cli.interruption import at_once, was_interrupted
 from ivif_core.cli.missing_package import missing_package
 from ivif_core.cli.parser import complete, parse
 from ivif_core.cli.quiet import only_own_lines
 from ivif_core.errors import IvifError, one_line
+from ivif_core.files.interruption import at_once, was_interrupted
 
 DONE_IN_PART, WRONG_INPUT, INTERNAL_ERROR, INTERRUPTED, NO_READER = 1, 2, 70, 130, 141
 """70 is EX_SOFTWARE of sysexits.h; the last two are what a shell shows for SIGINT and SIGPIPE."""
 LONGEST_MESSAGE = 1000
+_OUT_OF_MEMORY = ("allocate memory", "not enough memory", "out of memory", "bad_alloc", "bad allocation", "map segment")
 
 
 def run(argv: Sequence[str] | None) -> int:
@@ -66,7 +67,7 @@ def _report(name: str, error: Exception) -> int:
         traceback.print_exception(error)
     status, line = _explain(error)
     try:
-        print(f"{name}: {one_line(line, LONGEST_MESSAGE)}", file=sys.stderr, flush=True)
+        print(f"{name}: {_shortened(line)}", file=sys.stderr, flush=True)
     except OSError:  # standard error is full or closed: the status must do
         _discard(sys.stderr)
     try:
@@ -76,13 +77,21 @@ def _report(name: str, error: Exception) -> int:
     return status
 
 
+def _shortened(line: str) -> str:
+    """One line; of a long one both ends, since a name of any length stands before what is wrong with it."""
+    if len(line) <= LONGEST_MESSAGE:
+        return one_line(line, LONGEST_MESSAGE)
+    half = LONGEST_MESSAGE // 2
+    return f"{one_line(line[:half], half)}…{one_line(line[-half:], half)}"
+
+
 def _explain(error: Exception) -> tuple[int, str]:
-    if isinstance(error, ImportError) and (line := missing_package(error)):
-        return WRONG_INPUT, line
     if isinstance(error, IvifError):
         return WRONG_INPUT, str(error)
     if _is_out_of_memory(error):
         return DONE_IN_PART, "there is not enough memory for this; try fewer workers or smaller images"
+    if isinstance(error, ImportError) and (line := missing_package(error)):
+        return WRONG_INPUT, line
     if isinstance(error, OSError) and error.strerror:
         return WRONG_INPUT, f"{error.filename or 'cannot write the output'}: {error.strerror}"
     return INTERNAL_ERROR, (
@@ -92,8 +101,10 @@ def _explain(error: Exception) -> tuple[int, str]:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Of Python, NumPy or OpenCV."""
-    return isinstance(error, MemoryError) or getattr(error, "code", None) == -4  # cv2.Error.StsNoMem
+    """Of Python, NumPy or OpenCV; of torch, a runtime or the loader of libraries, told by their words."""
+    if isinstance(error, MemoryError) or getattr(error, "code", None) == -4:  # cv2.Error.StsNoMem
+        return True
+    return any(words in str(error).lower() for words in _OUT_OF_MEMORY)
 
 
 def _open_standard_files() -> None:

@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         141 nobody reads the output any more, 143 terminated.
     """
     try:
-        from ivif_core.cli.interruption import Terminated, at_once, ended_by_signals
+        from ivif_core.files.interruption import Terminated, at_once, ended_by_signals, nothing_left_to_do
 
         try:
             with ended_by_signals():
@@ -23,5 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return run(argv)
         except Terminated as end:
             return end.status
+        finally:
+            if argv is None:  # the process ends now
+                nothing_left_to_do()
     except KeyboardInterrupt:
         return 130

@@ -6,6 +6,7 @@ from ivif_core.files.installation import install_command, pip_install
 
 EXTRAS = {
     "av": "video",
+    "flyr": "radiometric",
     "lightning": "train",
     "onnx": "train",
     "open_clip": "train",

@@ -12,13 +12,14 @@ import numpy as np
 from ivif_core.calibration.fitting import NEEDED, Model, fit, residuals
 from ivif_core.calibration.overlay import overlay
 from ivif_core.calibration.targetless import Pair
-from ivif_core.errors import InputError, OutputError
+from ivif_core.errors import ConfigError, InputError, OutputError
 from ivif_core.files.outputs import check_file
 from ivif_core.files.writing import is_there, printable
 from ivif_core.imaging import colour
 from ivif_core.imaging.files import is_of_ivif, pair_by_stem, read_infrared, read_visible, write_image
 from ivif_core.registration.base import Homography, rescaling
-from ivif_core.registration.file import save_homography
+from ivif_core.registration.file import save_homography, save_pinhole
+from ivif_core.registration.pinhole import Pinhole
 from ivif_core.thermal.scaling import PercentileScaling, to_intensity
 
 Found = tuple[np.ndarray, dict[str, object], str]
@@ -34,6 +35,12 @@ def add_pair_arguments(parser: argparse.ArgumentParser, default_model: str) -> N
         "--model", choices=tuple(NEEDED), help=f"what may lie between the cameras (default: {default_model})"
     )
     parser.add_argument("--overlay", type=Path, metavar="PNG", help="picture to judge by (default: beside the file)")
+    parser.add_argument(
+        "--tf",
+        nargs=2,
+        metavar=("RGB", "THERMAL"),
+        help="print the pose for these optical frames, for TF and URDF (of `calibrate board` with --cameras)",
+    )
     parser.add_argument("--force", action="store_true", help="write it even if it fits no better than plain resize")
 
 
@@ -41,8 +48,14 @@ def check_outputs(args: argparse.Namespace, *inputs: Path) -> None:
     """Refuse before any work what cannot or must not be written.
 
     Raises:
+        ConfigError: --tf, where no pose is looked for.
         OutputError: as `check_file`; a picture that nobody named would be replaced.
     """
+    if args.tf and not getattr(args, "cameras", None):
+        raise ConfigError(
+            f"--tf: `ivif {args.command}` finds a homography: how the images lie on each other, not where the cameras "
+            "stand; a pose needs `ivif calibrate board` with --cameras and --square"
+        )
     picture = picture_of(args)
     for output in (args.output, picture):
         check_file(output, (args.infrared, args.visible, *inputs), overwrite=True)
@@ -54,7 +67,7 @@ def check_outputs(args: argparse.Namespace, *inputs: Path) -> None:
 
 def picture_of(args: argparse.Namespace) -> Path:
     """Where the overlay goes."""
-    return Path(args.overlay or args.output.with_suffix(".png"))
+    return Path(args.overlay or args.output.parent / f"{args.output.stem}.png")
 
 
 def read_pairs(infrared: Path, visible: Path) -> tuple[list[str], list[Pair]]:
@@ -98,9 +111,17 @@ def fit_points(infrared: np.ndarray, visible: np.ndarray, model: Model | None, p
 
 
 def write_result(
-    args: argparse.Namespace, pairs: list[Pair], matrix: np.ndarray, notes: dict[str, object], objection: str
+    args: argparse.Namespace,
+    pairs: list[Pair],
+    matrix: np.ndarray,
+    notes: dict[str, object],
+    objection: str,
+    pinhole: Pinhole | None = None,
 ) -> int:
-    """Print the notes, write the overlay, and the file where nothing speaks against it; 1 where something does."""
+    """Print the notes, write the overlay, and the file where nothing speaks against it; 1 where something does.
+
+    The file holds `pinhole`, if there is one, else `matrix`, by which the overlay is made in either case.
+    """
     picture, (infrared, visible) = picture_of(args), pairs[0]
     # Refused before anything is written, where points lead to no invertible matrix.
     found = Homography(matrix, infrared_size=infrared.shape[::-1], visible_size=visible.shape[::-1])
@@ -115,7 +136,10 @@ def write_result(
             file=sys.stderr,
         )
         return 1
-    save_homography(args.output, found, notes)
+    if pinhole is None:
+        save_homography(args.output, found, notes)
+    else:
+        save_pinhole(args.output, pinhole, notes)
     print(printable(args.output))
     return 0
 

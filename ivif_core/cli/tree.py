@@ -11,6 +11,7 @@ COMMANDS: dict[str, str] = {
     "fuse-many": "fuse thousands of folders and bags, on many cores or machines",
     "bag": "fuse a recorded bag into a new one",
     "extract": "write the pairs of a recorded bag as image files",
+    "view": "look at pairs, photos or a bag on a local page, and move parameters",
     "evaluate": "measure fused images, rank methods, write a page to look at",
     "info": "show versions, backends and the model on this machine",
     "calibrate scene": "find how thermal lies on RGB from ordinary pairs",

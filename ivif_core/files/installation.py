@@ -16,6 +16,7 @@ import ivif_core
 DISTRIBUTION = "ivif_ros"
 PACKAGES = {
     "openvino": ["openvino"],
+    "radiometric": ["flyr"],
     "ray": ["ray"],
     "report": ["scikit-image"],
     "ros": ["ros-rclpy[fastrtps]", "ros-sensor-msgs", "ros-std-msgs", "ros-diagnostic-msgs", "ros-lifecycle-msgs"],

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ivif_core import __version__
-from ivif_core.errors import OutputError
+from ivif_core.errors import IvifError, OutputError
 from ivif_core.files.writing import check_name, exchange, is_there, lock, printable, rename_new, sync_tree
 
 MARK = ".ivif-output.json"
@@ -40,7 +40,9 @@ def check_apart(output: Path, inputs: Iterable[str | Path | None]) -> None:
                 raise OutputError(f"{printable(output)} holds inputs ({printable(path)}); name another output")
             if _holds(source, here):
                 raise OutputError(f"{printable(output)} lies in {which}, {printable(path)}; name another output")
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
+    except IvifError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, before Python 3.13; NUL in a name
         raise OutputError(f"cannot write {printable(output)}: {error}") from error
 
 

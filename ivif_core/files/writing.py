@@ -14,13 +14,17 @@ import re
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from ivif_core.errors import OutputError
+from ivif_core.files.interruption import held
 
 _TEMPORARY = re.compile(r"\.ivif-\d+-[0-9a-f]{12}\.part(\.\w+)?")
+_TRIES = 10
+"""Temporaries that another run may sweep in the moment before they are locked."""
 _NOREPLACE, _EXCHANGE = 1, 2  # rename(2)
 _AT_FDCWD = -100
 _UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
@@ -84,8 +88,9 @@ def _replacing(path: Path, suffix: str, overwrite: bool, sweep_folder: bool) -> 
                 rename_new(temporary, path)
             _sync_folder(path.parent)
         finally:
-            temporary.unlink(missing_ok=True)
-            os.close(handle)
+            with held():
+                temporary.unlink(missing_ok=True)
+                os.close(handle)
 
 
 @contextmanager
@@ -105,6 +110,28 @@ def temporary_folder(beside: Path) -> Iterator[Path]:
         except OutputError as error:  # in the user's words
             raise OutputError(str(error).replace(str(folder), printable(beside))) from error
         finally:
+            with held():
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(handle)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder of this user's for what a command needs while it runs, where the system has such folders; it is removed
+    when the context ends, and the next run removes what `kill -9` leaves.
+
+    Raises:
+        OutputError: there is no such place, or it cannot be written.
+    """
+    with _as_output_error(Path("a temporary file")):
+        place = Path(tempfile.gettempdir())
+        sweep(place)
+        folder, handle = _new(place, "", is_folder=True)
+    try:
+        folder.chmod(0o700)
+        yield folder
+    finally:
+        with held():
             shutil.rmtree(folder, ignore_errors=True)
             os.close(handle)
 
@@ -162,7 +189,7 @@ def check_name(path: Path) -> None:
     """
     mode = _mode(path)
     try:
-        path.name.encode("utf-8")
+        os.fsencode(path.name).decode("utf-8")  # as it lies on the disk, whatever the locale
     except UnicodeError as error:
         raise OutputError(f"cannot write {printable(path)}: its name is no UTF-8") from error
     if mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
@@ -248,7 +275,7 @@ def _mode(path: Path) -> int:
 
 def _new(folder: Path, suffix: str, *, is_folder: bool = False) -> tuple[Path, int]:
     """A new temporary and a handle that locks it."""
-    while True:
+    for tries_left in reversed(range(_TRIES)):
         path = folder / f".ivif-{os.getpid()}-{secrets.token_hex(6)}.part{suffix}"
         handle = -1
         try:
@@ -261,8 +288,8 @@ def _new(folder: Path, suffix: str, *, is_folder: bool = False) -> tuple[Path, i
             if lock(handle) and os.path.lexists(path):
                 return path, handle
             os.close(handle)
-        except FileNotFoundError:
-            if not folder.is_dir():
+        except FileNotFoundError:  # swept; or nothing can be made here: /proc, or a folder that was removed
+            if not tries_left or not folder.is_dir():
                 raise
         except BaseException:
             if handle >= 0:
@@ -270,6 +297,7 @@ def _new(folder: Path, suffix: str, *, is_folder: bool = False) -> tuple[Path, i
             with suppress(OSError):
                 path.rmdir() if is_folder else path.unlink()
             raise
+    raise OSError(errno.EBUSY, "other runs remove every file that is new in its folder")
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -18,7 +18,8 @@ from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS, check_encoded
 from ivif_core.imaging.wholeness import check_whole
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
-_AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
+AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
+"""Flags of OpenCV: 8 bits, the channels of the file."""
 _MAXIMUM_BYTES = 1 << 30
 
 _SOFTWARE = b"tEXtSoftware\0ivif"
@@ -91,7 +92,7 @@ def read_visible(path: str | Path, maximum_megapixels: float = MAXIMUM_MEGAPIXEL
     Raises:
         InputError: the file is missing, broken or too large.
     """
-    return colour.check_visible(_read(path, _AS_STORED, maximum_megapixels))
+    return colour.check_visible(_read(path, AS_STORED, maximum_megapixels))
 
 
 def read_as_stored(path: str | Path, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np.ndarray:
@@ -103,6 +104,35 @@ def read_as_stored(path: str | Path, maximum_megapixels: float = MAXIMUM_MEGAPIX
     return _read(path, cv2.IMREAD_UNCHANGED, maximum_megapixels)
 
 
+def read_image_bytes(path: str | Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        InputError: there is none that can be read.
+    """
+    try:
+        return read_bytes(path, _MAXIMUM_BYTES)
+    except ConfigError as error:
+        raise InputError(f"cannot read image {error}") from error
+
+
+def decode(data: bytes, what: str, flags: int, maximum_megapixels: float) -> np.ndarray:
+    """An encoded image, H×W or H×W×C as OpenCV's `flags` ask for, whose size and end were looked at first.
+
+    Raises:
+        InputError: broken or too large; `what` begins the error.
+    """
+    check_encoded(data, what, maximum_megapixels)
+    check_whole(data, what)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:  # hostile sizes in a header
+        raise InputError(f"{what} is broken: {error.err}") from error
+    if image is None or image.size == 0:
+        raise InputError(f"{what} is no image, or is broken")
+    return image
+
+
 def write_image(path: str | Path, image: np.ndarray, *, overwrite: bool = True, sweep_folder: bool = True) -> None:
     """Write an image in the format of its suffix, as `files.write_bytes`.
 
@@ -110,11 +140,15 @@ def write_image(path: str | Path, image: np.ndarray, *, overwrite: bool = True, 
         InputError: the format is unknown or does not take the image, or as `write_bytes`.
     """
     path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:  # others go through a temporary file of OpenCV's, which a full disk leaves
+        raise InputError(
+            f"cannot write {printable(path)}: expected an image suffix, one of {' '.join(sorted(SUFFIXES))}"
+        )
     try:
         # In memory: OpenCV's own writing says nothing of a full disk, and crashes on names that are no UTF-8.
-        made, data = cv2.imencode(path.suffix.encode("ascii", "replace").decode(), image)
+        made, data = cv2.imencode(path.suffix, image)
     except cv2.error as error:
-        raise InputError(f"cannot write {printable(path)}: {error.err or 'has it an image suffix?'}") from error
+        raise InputError(f"cannot write {printable(path)}: {error.err or 'OpenCV does not encode it'}") from error
     if not made:
         raise InputError(f"cannot write {printable(path)}: its format does not take this image")
     content = data.tobytes()
@@ -134,17 +168,5 @@ def is_of_ivif(path: Path) -> bool:
 
 
 def _read(path: str | Path, flags: int, maximum_megapixels: float) -> np.ndarray:
-    path = Path(path)
-    try:
-        data = read_bytes(path, _MAXIMUM_BYTES)
-    except ConfigError as error:
-        raise InputError(f"cannot read image {error}") from error
-    check_encoded(data, str(path), maximum_megapixels)
-    check_whole(data, str(path))
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:  # hostile sizes in a header
-        raise InputError(f"{path} is broken: {error.err}") from error
-    if image is None or image.size == 0:
-        raise InputError(f"{path} is no image, or is broken")
-    return upright(image, exif_orientation(data))
+    data = read_image_bytes(path)
+    return upright(decode(data, str(path), flags, maximum_megapixels), exif_orientation(data))

@@ -39,6 +39,16 @@ def upright(image: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(image[:: -1 if rows else 1, :: -1 if columns else 1])
 
 
+def upright_matrix(size: tuple[int, int], orientation: int) -> np.ndarray:
+    """3×3: where `upright` brings the pixels of an image of this (width, height)."""
+    exchange, rows, columns = _TURNS[orientation]
+    matrix = np.eye(3)[[1, 0, 2]] if exchange else np.eye(3)
+    for axis, is_turned, length in zip((0, 1), (columns, rows), size[::-1] if exchange else size, strict=True):
+        if is_turned:
+            matrix[axis] = [0, 0, length - 1] - matrix[axis]
+    return matrix
+
+
 def exif_orientation(data: bytes) -> int:
     """Orientation that a JPEG (APP1), PNG (eXIf) or WebP (EXIF) file notes; 1 where it notes none that can be read.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -18,8 +19,11 @@ from ivif_core.files.installation import install_command
 from ivif_core.files.writing import printable, temporary_file
 from ivif_core.imaging.orientation import matrix_orientation, upright
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS, check_size
+from ivif_core.imaging.wholeness import check_whole_video
 
 H264_OPTIONS = {"crf": "16", "preset": "veryfast"}
+_FORMATS = "mov,matroska,avi,mpeg,mpegvideo,mpegts,asf,flv,ogg,mxf,ivf,h264,hevc,m4v"
+"""FFmpeg's readers of files that hold their own frames: a playlist would name other files, or a network."""
 
 
 def import_av() -> ModuleType:
@@ -40,13 +44,18 @@ def open_video(path: Path, stack: ExitStack, maximum_megapixels: float = MAXIMUM
 
     Raises:
         MissingPackage: PyAV is not installed.
-        InputError: no video, or too large.
+        InputError: no video, cut short, or too large.
     """
     av = import_av()
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise InputError(f"{path} is no video that can be read: expected a regular file, no folder, pipe or device")
     try:
-        container = stack.enter_context(av.open(str(path)))
+        check_whole_video(path)
+        container = stack.enter_context(av.open(address(path), options={"format_whitelist": _FORMATS}))
     except (OSError, av.FFmpegError) as error:
-        raise InputError(f"{path} is no video that can be read: {error.strerror}") from error
+        is_other = error.errno == errno.EINVAL  # of none of the formats
+        reason = "expected MP4, Matroska, AVI, MPEG or the like" if is_other else error.strerror
+        raise InputError(f"{path} is no video that can be read: {reason}") from error
     if not container.streams.video:
         raise InputError(f"{path} has no video in it")
     stream = container.streams.video[0]
@@ -83,7 +92,7 @@ def read_frames(path: Path) -> Iterator[np.ndarray]:
 
 def count_packets(path: Path) -> int:
     """Frames that a video file holds, without decoding them."""
-    with import_av().open(str(path)) as container:
+    with import_av().open(address(path)) as container:
         return sum(packet.size > 0 for packet in container.demux(video=0))
 
 
@@ -104,7 +113,7 @@ def write_video(path: str | Path, jpegs: Sequence[np.ndarray], rate: float) -> N
     av = import_av()
     try:
         with temporary_file(path) as temporary:
-            with av.open(str(temporary), "w") as container:
+            with av.open(address(temporary), "w") as container:
                 stream = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000))
                 stream.height, stream.width = _decoded(jpegs[0]).shape[:2]
                 stream.pix_fmt, stream.options = "yuv420p", H264_OPTIONS
@@ -116,6 +125,11 @@ def write_video(path: str | Path, jpegs: Sequence[np.ndarray], rate: float) -> N
                 raise InputError(f"{path}: {count} of {len(jpegs)} frames went to the disk; is it full?")
     except av.FFmpegError as error:
         raise InputError(f"cannot write {printable(path)}: {error.strerror}") from error
+
+
+def address(path: Path) -> str:
+    """For FFmpeg, to which `a:b.mp4` is a protocol."""
+    return f"file:{path}"
 
 
 def _decoded(jpeg: np.ndarray) -> np.ndarray:

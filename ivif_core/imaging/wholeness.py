@@ -1,9 +1,13 @@
-"""Whether an encoded image has its end: OpenCV 4 fills what is missing of a JPEG with grey and says nothing."""
+"""Whether an image or a video has its end: OpenCV 4 fills what is missing of a JPEG with grey and says nothing, and
+FFmpeg plays a video as far as it goes.
+"""
 
 from __future__ import annotations
 
 import re
 import struct
+from pathlib import Path
+from typing import BinaryIO
 
 from ivif_core.errors import InputError
 from ivif_core.imaging.jpeg_markers import next_marker
@@ -11,6 +15,8 @@ from ivif_core.imaging.jpeg_markers import next_marker
 _END, _SCAN, _ALONE = 0xD9, 0xDA, frozenset({0x01, *range(0xD0, 0xD9)})
 _AFTER_SCAN = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
 """A marker that ends a scan's data: not a stuffed byte (0), not a restart (0xD0 to 0xD7)."""
+
+_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"mfra", b"sidx", b"styp", b"uuid", b"meta")
 
 
 def check_whole(data: bytes | memoryview, what: str) -> None:
@@ -62,3 +68,53 @@ def _has_png_end(data: bytes) -> bool:
         place += 12 + length
         if name == b"IEND":
             return bool(place <= len(data))
+
+
+def check_whole_video(path: Path) -> None:
+    """Refuse an MP4, Matroska or AVI file that is shorter than it says; one that does not say it passes.
+
+    Raises:
+        InputError: it is cut short.
+        OSError: it cannot be read.
+    """
+    there = path.stat().st_size
+    with path.open("rb") as file:
+        said = _video_size(file, there)
+    if said > there:
+        raise InputError(f"{path} is cut short: {there} of {said} bytes are there")
+
+
+def _video_size(file: BinaryIO, there: int) -> int:
+    """Bytes that a video says to have at least; 0: it does not say it (its recorder was killed, or it is a stream).
+
+    RIFF; Matroska (RFC 9559); ISO/IEC 14496-12, box by box.
+    """
+    head, place = file.read(16), 0
+    if head.startswith(b"RIFF"):
+        return 8 + int.from_bytes(head[4:8], "little")
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        length, size = _ebml_size(head[4:])
+        file.seek(4 + length + size)
+        segment = file.read(12)
+        if not segment.startswith(b"\x18S\x80\x67"):
+            return 0
+        own, inside = _ebml_size(segment[4:])
+        is_said = inside != (1 << 7 * own) - 1
+        return 4 + length + size + 4 + own + inside if is_said else 0
+    while head[4:8] in _BOXES:
+        wide = head[:4] == b"\0\0\0\1"
+        length = int.from_bytes(head[8:16] if wide else head[:4], "big")
+        if length < 8:  # 0: to the end of the file
+            return 0
+        place += length
+        if place >= there:
+            return place
+        file.seek(place)
+        head = file.read(16)
+    return 0
+
+
+def _ebml_size(data: bytes) -> tuple[int, int]:
+    """Bytes of a number of variable length, and its value."""
+    length = 9 - data[0].bit_length() if data and data[0] else 1
+    return length, int.from_bytes(data[:length], "big") & ((1 << 7 * length) - 1)

@@ -19,6 +19,7 @@ Metadata: `ivif.version`, `ivif.network` (which module it was exported from, see
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -32,6 +33,7 @@ MAXIMUM_MODEL = 512 << 20
 
 _METADATA_FIELD = 14  # ModelProto.metadata_props, onnx.proto
 _GRAPH_FIELD = 7  # ModelProto.graph
+_FUNCTION_FIELD = 25  # ModelProto.functions
 _NODE_FIELD, _OPERATOR_FIELD = 1, 4  # GraphProto.node, NodeProto.op_type
 _CONTROL_FLOW = {"Loop", "Scan", "If"}
 """No network of ours has them, and with them a file can run for ever."""
@@ -46,7 +48,7 @@ def resolve_model(model: str | Path | None = None) -> Path:
         ModelError: no such file.
     """
     if model:
-        path = Path(model).expanduser()
+        path = Path(os.path.expanduser(model))  # noqa: PTH111  # pathlib raises for a user that is none
         if not path.is_file():
             raise ModelError(f"model: no file at {path}; give the path of an .onnx file, or leave it empty")
         return path
@@ -71,7 +73,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     """Metadata of an ONNX file, read without any ONNX library: a robot may have none (TensorRT only).
 
     Raises:
-        ModelError: the file is no ONNX model, is cut short, or has loops.
+        ModelError: the file is no ONNX model, is cut short, or has loops or functions.
     """
     path = Path(path)
     metadata: dict[str, str] = {}
@@ -87,6 +89,8 @@ def read_metadata(path: str | Path) -> dict[str, str]:
             if field == _GRAPH_FIELD and isinstance(value, bytes):
                 has_graph = True
                 endless |= _CONTROL_FLOW & _operators(value)
+            if field == _FUNCTION_FIELD:  # may hold the same, and call one another without end
+                endless.add("functions of its own")
     except ConfigError as error:
         raise ModelError(f"model: {error}") from error
     except (ValueError, IndexError, AttributeError, TypeError) as error:

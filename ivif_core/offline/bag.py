@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,13 +20,13 @@ from ivif_core.fusion import Fuser
 from ivif_core.imaging.crop import UNCROPPED, Crops
 from ivif_core.imaging.messages import as_sent, to_infrared, to_visible
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
-from ivif_core.imaging.suspicion import pair_warnings
 from ivif_core.offline.bags.pairs import BagCounts, BagPairs, Malformed, Message, Restart
 from ivif_core.offline.bags.recording import Recording, open_recording
 from ivif_core.offline.bags.writer import BagWriter, recording_files
 from ivif_core.offline.prefetch import overlapped, side_by_side
 from ivif_core.sync.pairing import Pair, Pairing
 from ivif_core.thermal.scaling import ThermalScaling, to_intensity
+from ivif_core.thermal.suspicion import suspicions
 from ivif_core.types import Source
 
 FUSED_TOPIC = "/ivif/fused"
@@ -61,7 +61,7 @@ class _Fused:
 def fuse_bag(
     source: Path,
     target: Path,
-    topics: dict[Source, str],
+    topics: Mapping[Source, str | None],
     fuser: Fuser,
     pairing: Pairing,
     *,
@@ -80,7 +80,8 @@ def fuse_bag(
     Args:
         source: folder of a rosbag2 recording, or one of its .mcap or .db3 files.
         target: folder of the new bag.
-        topics: 'infrared' and 'visible' -> name of an Image or CompressedImage topic.
+        topics: 'infrared' and 'visible' -> name of an Image or CompressedImage topic; None: found by what its images
+            are (`bags.images.find_topics`).
         fuser, pairing: used up from their present state on.
         fused_topic: gets Images (bgr8 or mono8) with the visible's header, recorded when the visible was.
         keep_all: copy every other message too, bit by bit.
@@ -94,8 +95,8 @@ def fuse_bag(
         OutputError: `target` may not be written (see `outputs.check_folder`), or the disk is full.
     """
     check_folder(target, recording_files(source), overwrite=overwrite)
-    if topics["infrared"] == topics["visible"]:
-        raise InputError(f"infrared and visible are the same topic, {topics['visible']}")
+    if (same := topics.get("infrared")) and same == topics.get("visible"):
+        raise InputError(f"infrared and visible are the same topic, {same}")
     started = time.perf_counter()
     result, spoilt = BagResult(), ""
     with temporary_folder(target) as part, _storage_errors(target):
@@ -113,7 +114,7 @@ def fuse_bag(
                 read = overlapped(pairs.read(keep_all=keep_all), 8)
                 decoded = overlapped(_decode(read, fuser.scaling, maximum_megapixels, crops, result.warnings))
                 fused = overlapped(side_by_side(decoded, lambda item: isinstance(item, _Decoded), workers))
-                with closing(fused):
+                with closing(read), closing(decoded), closing(fused):  # a stage that fails leaves those before it going
                     for item in fused:
                         if isinstance(item, _Fused):
                             writer.write_fused(
@@ -164,8 +165,8 @@ def _decode(
                 visible = crops["visible"].apply(to_visible(item.visible.content, maximum_megapixels), "visible")
                 if is_first:
                     is_first = False
-                    sent = (as_sent(each.content, maximum_megapixels) for each in (item.infrared, item.visible))
-                    warnings += pair_warnings(*sent)
+                    sent = [as_sent(each.content, maximum_megapixels) for each in (item.infrared, item.visible)]
+                    warnings += [found.line for found in suspicions(sent[0], sent[1], crops["infrared"])]
                 intensity = to_intensity(counts, scaling)
             except InputError as error:
                 yield Malformed(str(error))

@@ -40,8 +40,8 @@ def extract(
     bag: str | Path,
     folder: str | Path,
     *,
-    infrared: str,
-    visible: str,
+    infrared: str | None = None,
+    visible: str | None = None,
     settings: Settings | None = None,
     every: int = 1,
     on_error: str = "skip",
@@ -51,7 +51,7 @@ def extract(
     Args:
         bag: as `read_bag_images`.
         folder: must not exist; it appears when all pairs are written.
-        infrared, visible: topics.
+        infrared, visible: topics; None: found by what their images are (`bags.images.find_topics`).
         settings: of pairing, crops, scaling, registration and the largest image; None: the node's defaults.
         every: keep every n-th pair.
         on_error: 'skip' names broken frames and goes as far as a broken bag goes; 'fail' raises.
@@ -90,7 +90,7 @@ def extract(
 def _write_pairs(
     bag: str | Path,
     folder: Path,
-    topics: tuple[str, str],
+    topics: tuple[str | None, str | None],
     settings: Settings,
     registration: Registration,
     every: int,

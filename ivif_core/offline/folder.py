@@ -17,9 +17,12 @@ from ivif_core.imaging.crop import UNCROPPED, Crops
 from ivif_core.imaging.files import read_infrared, read_visible, write_image
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
 from ivif_core.offline.prefetch import overlapped
+from ivif_core.registration.base import Registration
 
 Pair = tuple[Path, Path]
-Images = tuple[np.ndarray, np.ndarray]
+Images = tuple[np.ndarray, np.ndarray, Registration | None]
+"""Infrared, visible, and the pair's own registration; None: the fuser's."""
+Read = Callable[[Pair], Images]
 
 
 @dataclass
@@ -47,16 +50,18 @@ def fuse_file(
     *,
     grey: bool = False,
     overwrite: bool = False,
-    maximum_megapixels: float = MAXIMUM_MEGAPIXELS,
-    crops: Crops = UNCROPPED,
+    read: Read | None = None,
 ) -> None:
     """Fuse one pair of image files into `output`, whose suffix says the format.
+
+    Args:
+        read: reads the pair; None: `reader()`.
 
     Raises:
         InputError: an image is broken, or `output` is there already and `overwrite` is False, or is an input.
     """
     check_file(output, (infrared, visible), overwrite=overwrite)
-    fused = fuser.fuse(*_read_pair((infrared, visible), maximum_megapixels, crops), grey=grey)
+    fused = fuse_images(fuser, (read or reader())((infrared, visible)), grey)
     write_image(output, fused, overwrite=overwrite)
 
 
@@ -67,8 +72,8 @@ def fuse_folder(
     *,
     grey: bool = False,
     overwrite: bool = False,
-    maximum_megapixels: float = MAXIMUM_MEGAPIXELS,
-    crops: Crops = UNCROPPED,
+    read: Read | None = None,
+    inputs: Iterable[Path] | None = None,
     progress: Callable[[Iterable[str]], Iterable[str]] = iter,
 ) -> FolderResult:
     """Fuse pairs of files into `<stem>.png`; one bad pair does not stop the rest.
@@ -79,19 +84,19 @@ def fuse_folder(
         pairs: stem -> (infrared file, visible file), as `image_files.pair_by_stem` gives them.
         output: folder, made where it is not there.
         overwrite: otherwise a pair whose output is there is left out.
-        maximum_megapixels: of either image; a larger one is not decoded.
-        crops: of both cameras.
+        read: reads a pair; None: `reader()`.
+        inputs: what `output` must not be or lie in; None: the folders of the files.
         progress: wraps the stems, as tqdm does.
 
     Raises:
         InputError: `output` cannot be made, or is a folder of inputs.
     """
     check_name(output)
-    check_apart(output, {path.parent for pair in pairs.values() for path in pair})
+    check_apart(output, inputs or {path.parent for pair in pairs.values() for path in pair})
     make_folder(output)
     with only_run(output):
         sweep(output)
-        return _fuse_into(output, fuser, pairs, grey, overwrite, maximum_megapixels, crops, progress)
+        return _fuse_into(output, fuser, pairs, grey, overwrite, read or reader(), progress)
 
 
 def _fuse_into(
@@ -100,8 +105,7 @@ def _fuse_into(
     pairs: dict[str, Pair],
     grey: bool,
     overwrite: bool,
-    maximum_megapixels: float,
-    crops: Crops,
+    read: Read,
     progress: Callable[[Iterable[str]], Iterable[str]],
 ) -> FolderResult:
     result = FolderResult()
@@ -117,8 +121,9 @@ def _fuse_into(
             result.failed[stem] = str(error)
         else:
             wanted[stem] = pair
-    made = overlapped(_fuse(overlapped(_read(wanted.values(), maximum_megapixels, crops)), fuser, grey))
-    with closing(made):
+    frames = overlapped(_read(wanted.values(), read))
+    made = overlapped(_fuse(frames, fuser, grey))
+    with closing(frames), closing(made):
         for stem, fused in zip(progress(wanted), made, strict=True):
             try:
                 if isinstance(fused, IvifError):
@@ -132,15 +137,20 @@ def _fuse_into(
     return result
 
 
-def _read_pair(pair: Pair, maximum_megapixels: float, crops: Crops) -> Images:
-    infrared, visible = read_infrared(pair[0], maximum_megapixels), read_visible(pair[1], maximum_megapixels)
-    return crops["infrared"].apply(infrared, str(pair[0])), crops["visible"].apply(visible, str(pair[1]))
+def reader(maximum_megapixels: float = MAXIMUM_MEGAPIXELS, crops: Crops = UNCROPPED) -> Read:
+    """What reads a pair of image files, not larger than this, cropped."""
+
+    def read(pair: Pair) -> Images:
+        infrared, visible = read_infrared(pair[0], maximum_megapixels), read_visible(pair[1], maximum_megapixels)
+        return crops["infrared"].apply(infrared, str(pair[0])), crops["visible"].apply(visible, str(pair[1])), None
+
+    return read
 
 
-def _read(pairs: Iterable[Pair], maximum_megapixels: float, crops: Crops) -> Generator[Images | IvifError, None, None]:
+def _read(pairs: Iterable[Pair], read: Read) -> Generator[Images | IvifError, None, None]:
     for pair in pairs:
         try:
-            yield _read_pair(pair, maximum_megapixels, crops)
+            yield read(pair)
         except IvifError as error:
             yield error
 
@@ -150,6 +160,13 @@ def _fuse(
 ) -> Generator[np.ndarray | IvifError, None, None]:
     for pair in pairs:
         try:
-            yield pair if isinstance(pair, IvifError) else fuser.fuse(*pair, grey=grey)
+            yield pair if isinstance(pair, IvifError) else fuse_images(fuser, pair, grey)
         except IvifError as error:
             yield error
+
+
+def fuse_images(fuser: Fuser, images: Images, grey: bool = False) -> np.ndarray:
+    """Fuse what a `Read` gives; a registration of the pair's own replaces the fuser's."""
+    infrared, visible, registration = images
+    fuser.registration = registration or fuser.registration
+    return fuser.fuse(infrared, visible, grey=grey)

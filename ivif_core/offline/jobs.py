@@ -18,8 +18,8 @@ from ivif_core.files.writing import append_line, temporary_folder
 from ivif_core.imaging.files import pair_by_stem
 from ivif_core.models import resolve_model
 from ivif_core.offline.bag import fuse_bag
-from ivif_core.offline.bags.recording import STORAGE_SUFFIXES
-from ivif_core.offline.folder import fuse_folder
+from ivif_core.offline.bags.recording import STORAGE_SUFFIXES, is_recording
+from ivif_core.offline.folder import fuse_folder, reader
 from ivif_core.settings import Settings
 from ivif_core.types import Source
 
@@ -35,7 +35,7 @@ class Job:
     Attributes:
         source: folder with `infrared/` and `visible/`, or a bag.
         target: folder of fused images, or the new bag.
-        topics: of bags: 'infrared' and 'visible' -> topic.
+        topics: of bags: 'infrared' and 'visible' -> topic; what is left out is found in each bag by type.
         parameters: of the node, by dotted name.
         keep_all: of bags: copy all other messages too.
     """
@@ -61,7 +61,7 @@ def find_sources(lists: Iterable[Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in lists:
-        if path.is_dir() and not is_bag(path) and not _holds_pairs(path):
+        if path.is_dir() and not is_recording(path) and not _holds_pairs(path):
             inside = (child for child in sorted(path.iterdir()) if is_bag(child) or _holds_pairs(child))
             found.update(dict.fromkeys(inside))
         elif path.is_dir() or path.suffix in STORAGE_SUFFIXES:
@@ -69,6 +69,8 @@ def find_sources(lists: Iterable[Path]) -> list[Path]:
         else:
             try:
                 lines = read_text(path).splitlines()
+                if "\0" in "".join(lines):
+                    raise ConfigError("it holds NUL")
             except ConfigError as error:
                 raise InputError(f"{path}: expected a folder, a bag, or a text file of such: {error}") from error
             named = (line.partition("#")[0].strip() for line in lines)
@@ -145,7 +147,8 @@ def run_job(job: Job, earlier: dict[str, Any] | None = None) -> dict[str, Any]:
         entry["input_sha256"] = hash_files(source)
         entry["model_sha256"] = hash_files(resolve_model(job.parameters.get("model")))
         same = ("input_sha256", "model_sha256", *job.settings(), "output")
-        if earlier and target.exists() and earlier["status"] != FAILED and all(earlier[k] == entry[k] for k in same):
+        is_same = earlier is not None and all(earlier.get(key) == entry[key] for key in same)
+        if earlier and is_same and earlier["status"] != FAILED and target.exists():
             return earlier
         entry["fused"], entry["error"] = _fuse(job, source, target)
         entry["status"] = PARTIAL if entry["error"] else DONE
@@ -178,13 +181,8 @@ def _fuse(job: Job, source: Path, target: Path) -> tuple[int, str]:
         pairs, lonely = pair_by_stem(source / "infrared", source / "visible")
         check_folder(target, [source], overwrite=True)
         with temporary_folder(target) as part:
-            made = fuse_folder(
-                fuser,
-                pairs,
-                part / target.name,
-                maximum_megapixels=parameters.maximum_megapixels,
-                crops=parameters.crops(),
-            )
+            read = reader(parameters.maximum_megapixels, parameters.crops())
+            made = fuse_folder(fuser, pairs, part / target.name, read=read)
             if made.unwritten:
                 raise OutputError(made.failed[made.unwritten[0]])
             if not made.written:
@@ -195,6 +193,9 @@ def _fuse(job: Job, source: Path, target: Path) -> tuple[int, str]:
         named = "; ".join(f"{stem}: {why}" for stem, why in list(made.failed.items())[:_MOST_NAMED])
         missing.append(f"{len(made.failed)} pairs failed ({named})")
     return len(made.written), "; ".join(missing)
+
+
+_LARGEST_MANIFEST = 1 << 30
 
 
 class Manifest:
@@ -208,14 +209,15 @@ class Manifest:
         self.path = path
         self.entries: dict[str, dict[str, Any]] = {}
         try:
-            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        except (OSError, UnicodeDecodeError) as error:
+            lines = read_text(path, _LARGEST_MANIFEST).splitlines() if path.exists() else []
+        except ConfigError as error:
             raise InputError(f"cannot read the manifest {path}: {error}") from error
         for line in lines:
             try:
                 entry = json.loads(line)
-                self.entries[entry["input"]] = entry
-            except (ValueError, KeyError, TypeError):
+                if entry.keys() >= {"input", "status"}:
+                    self.entries[entry["input"]] = entry
+            except (ValueError, AttributeError, TypeError, RecursionError):
                 continue  # the line that a killed run was writing
 
     def add(self, entry: dict[str, Any]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from queue import Empty, Full, Queue, SimpleQueue
 from typing import TypeVar
+
+from ivif_core.files.interruption import held
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -27,9 +29,10 @@ def overlapped(items: Iterable[T], ahead: int = 3) -> Generator[T, None, None]:
     """
     made: Queue[tuple[bool, T | BaseException | None]] = Queue(ahead)
     stopped = threading.Event()
+    main = threading.main_thread()
 
     def put(is_item: bool, value: T | BaseException | None) -> bool:
-        while not stopped.is_set():
+        while not stopped.is_set() and main.is_alive():
             try:
                 made.put((is_item, value), timeout=_PATIENCE)
                 return True
@@ -51,12 +54,15 @@ def overlapped(items: Iterable[T], ahead: int = 3) -> Generator[T, None, None]:
                 close()
             put(False, error)
 
-    thread = threading.Thread(target=work, name="stage", daemon=True)
-    thread.start()
+    # No daemon: the interpreter ends those wherever they are, and inside of C++ that aborts the process.
+    thread = threading.Thread(target=work, name="stage", daemon=False)
     try:
+        with held():
+            thread.start()
         while True:
             try:
-                is_item, value = made.get(timeout=_PATIENCE)
+                with held():
+                    is_item, value = made.get(timeout=_PATIENCE)
             except Empty:
                 continue
             if is_item:
@@ -67,7 +73,9 @@ def overlapped(items: Iterable[T], ahead: int = 3) -> Generator[T, None, None]:
                 return
     finally:
         stopped.set()
-        thread.join()
+        while thread.is_alive():
+            with held():
+                thread.join(_PATIENCE)
 
 
 def side_by_side(
@@ -94,24 +102,35 @@ def side_by_side(
         finally:
             free.put(worker)
 
+    def is_done(future: Future[U], patience: float = 0) -> bool:
+        with held():
+            return bool(wait([future], patience).done)
+
+    def result(future: Future[U]) -> U:
+        while not is_done(future, _PATIENCE):
+            pass
+        return future.result()
+
     under_way: deque[tuple[Future[U] | None, T]] = deque()
     busy = 0
     with ThreadPoolExecutor(len(workers), thread_name_prefix="worker") as pool:
         try:
             for item in items:
-                future = pool.submit(work, item) if is_work(item) else None
+                with held():
+                    future = pool.submit(work, item) if is_work(item) else None
                 busy += future is not None
                 under_way.append((future, item))
                 while under_way:
                     future, item = under_way[0]
-                    if future is not None and not future.done() and busy <= 2 * len(workers):
+                    if future is not None and busy <= 2 * len(workers) and not is_done(future):
                         break
                     under_way.popleft()
                     busy -= future is not None
-                    yield item if future is None else future.result()
+                    yield item if future is None else result(future)
             for future, item in under_way:
-                yield item if future is None else future.result()
+                yield item if future is None else result(future)
         finally:
-            for future, _ in under_way:
-                if future is not None:
-                    future.cancel()
+            with held():
+                for future, _ in under_way:
+                    if future is not None:
+                        future.cancel()

@@ -18,7 +18,7 @@ from ivif_core.fusion import Fuser
 from ivif_core.imaging import colour
 from ivif_core.imaging.crop import UNCROPPED, Crop, Crops
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
-from ivif_core.imaging.video_file import H264_OPTIONS, count_packets, frame_pixels, import_av, open_video
+from ivif_core.imaging.video_file import H264_OPTIONS, address, count_packets, frame_pixels, import_av, open_video
 from ivif_core.offline.prefetch import overlapped
 from ivif_core.sync.nearest import NearestPairing
 from ivif_core.sync.pairing import Pair
@@ -92,11 +92,14 @@ def fuse_video(
             }
             template = streams["visible"]
             pairing = NearestPairing(max(_interval(stream) for stream in streams.values()), _WAITING)
-            container = stack.enter_context(av.open(str(temporary), "w"))  # closed, and so whole, before it is renamed
+            container = av.open(address(temporary), "w")  # closed, and so whole, before it is renamed
+            stack.enter_context(container)
             stream = None
-            fused_frames = overlapped(_fuse(overlapped(_pair(streams, pairing, crops)), fuser, grey))
+            pairs = overlapped(_pair(streams, pairing, crops))
+            fused_frames = overlapped(_fuse(pairs, fuser, grey))
             count = 0
-            with closing(fused_frames):
+            # A stage that fails leaves those before it going, and what they decode is closed with the stack.
+            with closing(pairs), closing(fused_frames):
                 for pixels, pts in fused_frames:
                     stream = stream or _add_stream(container, template, CODECS[output.suffix.lower()], pixels)
                     frame = av.VideoFrame.from_ndarray(pixels, format="bgr24" if pixels.ndim == 3 else "gray")

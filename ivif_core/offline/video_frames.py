@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from ivif_core.files.writing import make_folder
@@ -20,7 +21,8 @@ def split_video(video: str | Path, folder: str | Path) -> int:
     video, folder = Path(video), Path(folder)
     make_folder(folder)
     count = 0
-    for frame in overlapped(read_frames(video)):
-        write_image(folder / f"{count:06}.png", frame, sweep_folder=False)
-        count += 1
+    with closing(overlapped(read_frames(video))) as frames:
+        for frame in frames:
+            write_image(folder / f"{count:06}.png", frame, sweep_folder=False)
+            count += 1
     return count

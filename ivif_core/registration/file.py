@@ -97,6 +97,23 @@ def save_homography(path: str | os.PathLike[str], homography: Homography, notes:
     write_text(Path(path), yaml.safe_dump({**content, **notes}, sort_keys=False, allow_unicode=True))
 
 
+def save_pinhole(path: str | os.PathLike[str], pinhole: Pinhole, notes: dict[str, object]) -> None:
+    """Write a registration file with both cameras in it; `notes` say how it was made.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    content: dict[str, object] = {
+        "model": "pinhole",
+        "infrared": pinhole.infrared.as_yaml(),
+        "visible": pinhole.visible.as_yaml(),
+        "rotation": [float(f"{value:.10g}") for value in pinhole.rotation.ravel()],
+        "translation": [float(f"{value:.6g}") for value in pinhole.translation],
+        "distance": float(f"{pinhole.distance:.4g}"),
+    }
+    write_text(Path(path), yaml.safe_dump({**content, **notes}, sort_keys=False, allow_unicode=True))
+
+
 def numbers(content: dict[Any, Any], key: str, count: int, path: str | os.PathLike[str]) -> np.ndarray:
     """The `count` finite numbers under `key`, nested or flat, as a flat array.
 

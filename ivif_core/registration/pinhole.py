@@ -62,6 +62,20 @@ class Camera:
             ) from error
         return cls(size, matrix, Distortion(model, distortion))
 
+    def as_yaml(self) -> dict[str, Any]:
+        """What `from_yaml` reads."""
+        return {
+            "image_width": self.size[0],
+            "image_height": self.size[1],
+            "camera_matrix": {"rows": 3, "cols": 3, "data": self.matrix.ravel().tolist()},
+            "distortion_model": "equidistant" if self.distortion.fisheye else "rational_polynomial",
+            "distortion_coefficients": {
+                "rows": 1,
+                "cols": self.distortion.coefficients.size,
+                "data": self.distortion.coefficients.tolist(),
+            },
+        }
+
     @classmethod
     def from_camera_info(cls, message: Any) -> Camera:
         """From a sensor_msgs/CameraInfo (or its older form with capital letters), which is of the raw image.
@@ -145,6 +159,12 @@ class Pinhole(RemapRegistration):
         self.rotation, self.translation, self.distance = rotation, translation, float(distance)
         self._depth: np.ndarray | None = None
         self._rays: np.ndarray | None = None
+
+    def homography(self, infrared_size: Size, visible_size: Size) -> np.ndarray:
+        """3×3 from infrared to visible pixels, of a wall at `distance` that faces the visible camera; no distortion."""
+        onto = self.rotation + np.outer(self.translation, [0, 0, 1]) / self.distance
+        lens = np.linalg.inv(self.visible.matrix_for(visible_size))
+        return np.linalg.inv(self.infrared.matrix_for(infrared_size) @ onto @ lens)
 
     def set_depth(self, depth: np.ndarray | None) -> None:
         """Take a depth image of the visible camera (float H×W in metres; 0, NaN, inf: unknown) from now on.

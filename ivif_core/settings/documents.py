@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 from ivif_core.errors import ConfigError
 from ivif_core.files.writing import write_text
 from ivif_core.settings.parameter import Parameter
+from ivif_core.settings.parameter_file import NODE_NAME
 from ivif_core.settings.table import GROUPS, PARAMETERS
 
 COMMAND = "python -m ivif_core.settings --write"
@@ -97,6 +99,19 @@ def as_yaml(value: Any) -> str:
     if isinstance(value, str):
         return value if value and yaml.safe_load(value) == value else json.dumps(value)
     return json.dumps(value)
+
+
+def parameters_as_yaml(values: Mapping[str, Any]) -> str:
+    """A parameter file of the node with these values, dotted names in their groups."""
+    lines = [f"/{NODE_NAME}:", "  ros__parameters:"]
+    group = ""
+    for name in sorted(values, key=lambda name: ("." in name, name)):
+        first, _, last = name.rpartition(".")
+        if first != group:
+            group = first
+            lines.append(f"    {group}:")
+        lines.append(f"    {'  ' if group else ''}{last}: {json.dumps(values[name])}")
+    return "\n".join(lines) + "\n"
 
 
 def _sentences(parameter: Parameter) -> str:

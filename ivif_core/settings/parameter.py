@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,8 @@ class Parameter:
         read: Any = _finite(value) if kind is float else value
         if type(read) is not kind:
             raise ConfigError(f"{name}: expected {_KINDS[kind]}, got {shown(value)}")
+        if kind is str and not _is_text(read):
+            raise ConfigError(f"{name}: expected text without NUL and half characters, got {shown(read)}")
         if self.range and not self.range[0] <= read <= self.range[1]:
             raise ConfigError(f"{name}: {shown(read)} is outside [{self.range[0]:g}, {self.range[1]:g}]")
         if self.choices and read not in self.choices:
@@ -73,3 +76,11 @@ def _finite(value: Any) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def _is_text(value: str) -> bool:
+    """Whether it could be a file's name; YAML may hold what no name has."""
+    try:
+        return b"\0" not in os.fsencode(value)
+    except UnicodeError:
+        return False

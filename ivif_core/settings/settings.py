@@ -99,6 +99,8 @@ class Settings:
             optimum=(min(usual[0], maximum[0]), min(usual[1], maximum[1])),
             maximum=maximum,
             precision=self["engine.precision"],
+            library=self["engine.library"],
+            compute_capabilities=tuple(self["engine.compute_capabilities"].split()),
             cache=Path(self["engine.cache"]) if self["engine.cache"] else None,
         )
 
@@ -135,6 +137,8 @@ class Settings:
             self["model"] or None,
             self["backend"],
             vividness=self["vividness"],
+            colour=self["output.colour"],
+            warm=self["output.warm"],
             scaling=self.scaling() if is_stream else SingleImages(self.scaling()),
             registration=self.recorded_registration(),
             threads=self["threads"] or None,

@@ -9,6 +9,7 @@ from ivif_core import backends
 from ivif_core.backends.tensorrt import engine_options
 from ivif_core.errors import ConfigError, one_line
 from ivif_core.fusion import DEFAULT_VIVIDNESS
+from ivif_core.imaging.palette import COLOURS, DEFAULT_WARM
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS
 from ivif_core.registration.file import MODES
 from ivif_core.settings.parameter import Parameter
@@ -37,8 +38,27 @@ PARAMETERS = (
     ),
     Parameter("engine.maximum_width", 3840, "Width of the largest RGB image, pixels.", (32, 16384), live=False),
     Parameter("engine.maximum_height", 2160, "Height of the largest RGB image, pixels.", (32, 16384), live=False),
+    Parameter(
+        "engine.library",
+        "auto",
+        "TensorRT library. auto: TensorRT on a Jetson, TensorRT for RTX elsewhere, whichever is installed.",
+        choices=engine_options.LIBRARIES,
+        live=False,
+    ),
+    Parameter(
+        "engine.compute_capabilities",
+        "",
+        "GPUs that an engine of TensorRT for RTX serves, as in '8.6 8.9'; empty: 8.0 and later, or the Turing GPU "
+        "that is there.",
+        live=False,
+    ),
     Parameter("engine.cache", "", "Folder of built engines; empty: ~/.cache/ivif/engines.", live=False),
-    Parameter("vividness", DEFAULT_VIVIDNESS, "0: faithful to both sources … 1: the language-driven look.", (0.0, 1.0)),
+    Parameter(
+        "vividness",
+        DEFAULT_VIVIDNESS,
+        "0: faithful to both sources … 1: nearest to the teacher.",
+        (0.0, 1.0),
+    ),
     Parameter(
         "maximum_megapixels",
         MAXIMUM_MEGAPIXELS,
@@ -150,8 +170,14 @@ PARAMETERS = (
     ),
     Parameter("rgb_transport", "raw", "compressed: subscribe to <topic>/compressed.", choices=_TRANSPORTS, live=False),
     Parameter(
-        "output_encoding", "bgr8", "Of the fused image; mono8 where the RGB image is grey.", choices=("bgr8", "rgb8")
+        "output.colour",
+        "fused",
+        "fused: those of the RGB image; ironbow: by heat; white_hot: grey; overlay: those of the RGB image, and by "
+        "heat where it is warm. Brightness is the fused one in all of them.",
+        choices=COLOURS,
     ),
+    Parameter("output.warm", DEFAULT_WARM, "overlay: share of the thermal range from which it colours.", (0.0, 1.0)),
+    Parameter("output_encoding", "bgr8", "Of the fused image; mono8 where that is grey.", choices=("bgr8", "rgb8")),
     Parameter(
         "output_reliability",
         "reliable",
@@ -183,6 +209,7 @@ GROUPS = {
     "thermal_scaling": "How 16-bit or float thermal becomes intensity. 8-bit thermal is taken as it is.",
     "radiometry": "What thermal values mean. A fixed range and hot spots are then in °C.",
     "hot_spots": "Outline of hot pixels, and their mask on the RGB grid as ivif/hotspots.",
+    "output": "Colours of the fused image.",
     "registration": "How thermal comes onto the RGB grid.",
 }
 """First part of a dotted name -> what the group is for."""

@@ -1,6 +1,8 @@
-"""What is hotter than a limit: a mask, and its outline in a picture."""
+"""What is hotter than a limit: a mask, its outline in a picture, and one box for each spot."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -10,6 +12,8 @@ from ivif_core.thermal.radiometry import Radiometry
 from ivif_core.thermal.range_tracker import sample
 
 RED = (0, 0, 255)
+MOST_SPOTS = 100
+"""Noise over a low limit falls into thousands; the hottest ones count."""
 
 
 class HotSpots:
@@ -42,6 +46,43 @@ class HotSpots:
         if self._percent is not None:
             limit = float(np.percentile(sample(counts), 100 - self._percent))
         return (counts > limit).astype(np.uint8) * 255
+
+
+@dataclass(frozen=True)
+class HotSpot:
+    """One connected part of the mask.
+
+    Attributes:
+        left, top, width, height: px of the mask's grid.
+        peak: the largest of `counts` in it.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    peak: float
+
+
+def find_spots(mask: np.ndarray, counts: np.ndarray) -> list[HotSpot]:
+    """The connected parts of a mask, the hottest first, `MOST_SPOTS` of them.
+
+    Args:
+        mask: uint8 H×W, 255 where hot.
+        counts: float32 H×W.
+    """
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask)
+    if count == 1:  # the background alone
+        return []
+    peaks = np.full(count, -np.inf, np.float32)
+    np.maximum.at(peaks, np.asarray(labels, np.intp)[mask > 0], counts[mask > 0])
+    hottest = 1 + np.argsort(-peaks[1:], kind="stable")[:MOST_SPOTS]
+    return [HotSpot(*_sides(boxes[spot]), peak=float(peaks[spot])) for spot in hottest]
+
+
+def _sides(box: np.ndarray) -> tuple[int, int, int, int]:
+    left, top, width, height = (int(value) for value in box[:4])
+    return left, top, width, height
 
 
 def draw_outline(image: np.ndarray, mask: np.ndarray) -> None:

@@ -90,7 +90,9 @@ def objects(labels: np.ndarray) -> list[tuple[int, int, int, int, int]]:
     found = []
     for label in NAMES:
         _, _, boxes, _ = cv2.connectedComponentsWithStats((labels == label).astype(np.uint8))
-        found += [(int(label), *map(int, box[:4])) for box in boxes[1:] if box[cv2.CC_STAT_AREA] >= LEAST]
+        for left, top, width, height, area in boxes[1:].tolist():
+            if area >= LEAST:
+                found.append((int(label), left, top, width, height))
     return found
 
 
@@ -126,7 +128,8 @@ def make_twins(
     noun = str(random.choice(NOUNS))
     place = str(random.choice(PLACES))
     of_kind = f"{random.choice(KINDS[kind])} {noun}{place}"
-    return Twins(source, first, second, (_article(of_kind), *(_article(f"{noun}{place}, {words}") for words in said)))
+    shown, other_said = (_article(f"{noun}{place}, {words}") for words in said)
+    return Twins(source, first, second, (_article(of_kind), shown, other_said))
 
 
 def edit(image: np.ndarray, mask: np.ndarray, how: str, random: np.random.Generator) -> np.ndarray:

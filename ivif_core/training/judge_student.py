@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,11 +53,16 @@ def load(name: str) -> Fuse:
 
 
 @torch.no_grad()
-def run(student: torch.nn.Module, infrared: np.ndarray, visible: np.ndarray, vividness: float) -> np.ndarray:
+def run(
+    student: LearnedStudent | RuleReference, infrared: np.ndarray, visible: np.ndarray, vividness: float
+) -> np.ndarray:
     sources = [torch.from_numpy(image)[None, None] / 255 for image in (infrared, visible)]
-    more = (reduction_of(infrared.shape),) if isinstance(student, LearnedStudent) else ()
-    fused = student.fuse(*sources, torch.tensor([vividness]), *more).clamp(0, 1)
-    return (fused[0, 0] * 255).round().to(torch.uint8).numpy()
+    end = torch.tensor([vividness])
+    if isinstance(student, LearnedStudent):
+        fused = student.fuse(sources[0], sources[1], end, reduction_of(infrared.shape))
+    else:
+        fused = student.fuse(sources[0], sources[1], end)
+    return (fused[0, 0].clamp(0, 1) * 255).round().to(torch.uint8).numpy()
 
 
 @lru_cache
@@ -86,11 +92,13 @@ def similarity(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def nearness(fuse: Fuse, pairs: Sequence[Pair]) -> tuple[float, float]:
-    found = []
+    alike, apart = [], []
     for pair in pairs:
+        assert pair.teacher is not None, "a set with a recorded teacher"
         fused = fuse(pair.infrared, pair.visible, 1.0)
-        found.append((similarity(fused, pair.teacher), np.abs(fused.astype(float) - pair.teacher).mean()))
-    return tuple(float(value) for value in np.mean(found, axis=0))
+        alike.append(similarity(fused, pair.teacher))
+        apart.append(np.abs(fused.astype(float) - pair.teacher).mean())
+    return float(np.mean(alike)), float(np.mean(apart))
 
 
 def figures(fuse: Fuse, pairs: Sequence[Pair], vividness: float) -> dict[str, float]:
@@ -115,11 +123,10 @@ def warm_contrast(image: np.ndarray, infrared: np.ndarray) -> float:
 
 def warm_share(fuse: Fuse, pairs: Sequence[Pair]) -> tuple[float, float]:
     """Share of the images where warm things stand out at 1 at least as at 0; mean contrast at 1 over that at 0."""
-    found = []
-    for pair in pairs:
-        ends = [warm_contrast(fuse(pair.infrared, pair.visible, end), pair.infrared) for end in (0.0, 1.0)]
-        found.append(ends)
-    found = np.array(found)
+    ends = [
+        [warm_contrast(fuse(pair.infrared, pair.visible, end), pair.infrared) for end in (0.0, 1.0)] for pair in pairs
+    ]
+    found = np.array(ends)
     found = found[~np.isnan(found).any(1)]
     return float((found[:, 1] >= found[:, 0]).mean()), float(found[:, 1].mean() / found[:, 0].mean())
 
@@ -132,7 +139,7 @@ def flicker(fuse: Fuse, pair: Pair, vividness: float, frames: int = 16, deviatio
             np.clip(np.rint(image + random.normal(0, deviation, image.shape)), 0, 255).astype(np.uint8)
             for image in (pair.infrared, pair.visible)
         ]
-        for images, image in zip(series, (*seen, fuse(*seen, vividness)), strict=True):
+        for images, image in zip(series, (*seen, fuse(seen[0], seen[1], vividness)), strict=True):
             images.append(image)
     infrared, visible, fused = (np.std(images, axis=0, dtype=np.float32).mean() for images in series)
     return float(fused / max(infrared, visible))
@@ -179,7 +186,7 @@ def judge(name: str, shared: Path, cache: Path, *, full: bool = True, found: Fou
     return result
 
 
-def text(result: dict[str, object]) -> str:
+def text(result: dict[str, Any]) -> str:
     lines = [str(result["name"])]
     lines.append(
         "  near " + "  ".join(f"{k[5:9]} {v[0]:.3f}/{v[1]:.1f}" for k, v in result.items() if k.startswith("near/"))

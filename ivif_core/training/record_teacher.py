@@ -48,7 +48,7 @@ def record(teacher: str | Path, data: str | Path, output: str | Path, views: int
     output = Path(output)
     training, _ = split(FolderPairs(data), share)
     with backends.create("onnxruntime", teacher, threads=1) as network:
-        for index, pair in enumerate(tqdm(training, desc="recording", unit="pair")):
+        for index, pair in enumerate(tqdm(training, desc="recording", unit="pair", disable=None)):
             for number in range(views):
                 name = f"{pair.name}~{number}"
                 if (output / "language_teacher" / f"{name}.png").is_file():
@@ -79,10 +79,9 @@ def make_view(pair: Pair, key: tuple[int, ...]) -> Pair:
         for image in (pair.infrared, pair.visible)
     )
     if random.random() < RELIT:
-        lit = (torch.from_numpy(image)[None, None] / 255 for image in (infrared, visible))
-        infrared, visible = (
-            (255 * image[0, 0]).round().to(torch.uint8).numpy() for image in relight(*lit, Degradation())
-        )
+        before = [torch.from_numpy(image)[None, None] / 255 for image in (infrared, visible)]
+        lit = relight(before[0], before[1], Degradation())
+        infrared, visible = ((255 * image[0, 0]).round().to(torch.uint8).numpy() for image in lit)
     return Pair(pair.name, infrared, visible)
 
 

@@ -11,10 +11,13 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import random
 import signal
 import subprocess
 import sys
+import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -32,6 +35,7 @@ from tqdm import tqdm
 
 from ivif_core import __version__
 from ivif_core.errors import ConfigError, ModelError, OutputError, one_line, shown
+from ivif_core.files.interruption import PATIENCE, SIGNALS, Terminated
 from ivif_core.files.outputs import check_apart, only_run
 from ivif_core.files.writing import check_name, is_there, make_folder, write_bytes, write_text
 from ivif_core.training.data.batches import batches
@@ -117,7 +121,7 @@ class Run:
         self.folder = Path(recipe.output)
         self.total = recipe.steps if steps is None else steps
         self.step = 0
-        self._stop = False
+        self._stop, self._by, self._asked = False, 0, 0.0
         self._bar: tqdm[Any] | None = None
         self._writer = None
         if content := same_run(recipe, kind):
@@ -135,7 +139,7 @@ class Run:
     def steps(self) -> Iterator[int]:
         """Count the steps that are left, seeding, showing progress and saving on the way.
 
-        SIGINT and SIGTERM finish the step, save, and raise KeyboardInterrupt; a second one stops at once.
+        A signal lets the step end, saves, and raises KeyboardInterrupt or Terminated; `PATIENCE` later one stops it.
         """
         alone = only_run(self.folder) if self.fabric.is_global_zero else nullcontext()
         with alone, self._stopping_on_signals():
@@ -188,7 +192,7 @@ class Run:
                     self.save()
                 if stop:
                     tqdm.write(f"stopped after step {self.step}; the same command goes on from there", file=sys.stderr)
-                    raise KeyboardInterrupt
+                    raise Terminated(self._by) if self._by in SIGNALS else KeyboardInterrupt
         finally:
             self._bar.close()
             if self._writer:
@@ -196,7 +200,8 @@ class Run:
 
     @contextmanager
     def _stopping_on_signals(self) -> Iterator[None]:
-        handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        taken = [number for number in (signal.SIGINT, *SIGNALS) if signal.getsignal(number) is not signal.SIG_IGN]
+        handlers = {number: signal.signal(number, self._on_signal) for number in taken}
         try:
             yield
         finally:
@@ -264,8 +269,10 @@ class Run:
         write_text(self.folder / DESCRIPTION, json.dumps(description, indent=2) + "\n")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._stop = True
-        signal.signal(number, signal.SIG_DFL)
+        self._stop, self._by, self._asked = True, self._by or number, self._asked or time.monotonic()
+        if time.monotonic() - self._asked > PATIENCE:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def _should_stop(self) -> bool:
         if self.fabric.world_size == 1:
@@ -315,7 +322,9 @@ def load_checkpoint(path: str | Path, *kinds: str) -> dict[str, Any]:
     if not path.is_file():
         raise ModelError(f"no checkpoint at {path}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about a file that is none of torch's; the error says so
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types on broken files
         raise ModelError(f"{path} is no checkpoint, or is broken: {one_line(error)}") from error
     found = content.get("kind") if isinstance(content, dict) else None

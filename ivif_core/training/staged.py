@@ -48,7 +48,7 @@ def stage(pairs: Sequence[Pair], count: int, seed: int) -> list[Staged]:
     frames = rendered(count, seed)
     people = [cutout for frame in frames for cutout in cut_out(frame)]
     random = np.random.default_rng([seed, 3])
-    chosen = random.integers(len(pairs), size=count) if len(pairs) and people else []
+    chosen = random.integers(len(pairs), size=count).tolist() if len(pairs) and people else []
     return frames + [put_into(pairs[index], people, random, f"staged{at}") for at, index in enumerate(chosen)]
 
 
@@ -86,7 +86,7 @@ def put_into(pair: Pair, people: Sequence[Cutout], random: np.random.Generator, 
     labels = np.where(warm_things(pair.infrared), WARM, Label.STREET).astype(np.uint8)
     height, width = labels.shape
     for _ in range(random.integers(1, 4)):
-        person = people[random.integers(len(people))]
+        person = people[int(random.integers(len(people)))]
         high = height * random.uniform(0.2, 0.6)
         size = (max(2, round(high * person.alpha.shape[1] / person.alpha.shape[0])), round(high))
         if size[0] >= width:

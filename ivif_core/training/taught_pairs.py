@@ -79,7 +79,7 @@ def teach(pairs: Sequence[Pair], checkpoint: str | Path, fabric: Fabric) -> list
     """
     teacher = load_teacher(checkpoint).to(fabric.device)
     taught = []
-    for pair in tqdm(pairs, desc="teacher", unit="pair", leave=False, disable=not fabric.is_global_zero):
+    for pair in tqdm(pairs, desc="teacher", unit="pair", leave=False, disable=None if fabric.is_global_zero else True):
         sources = (
             torch.from_numpy(image)[None, None].to(fabric.device) / 255 for image in (pair.infrared, pair.visible)
         )

@@ -57,10 +57,16 @@ class PocketClipRecipe(RunRecipe):
     twin_weight: float = 4.0
 
 
-def train_pocket_clip(recipe: PocketClipRecipe) -> Path:
-    """Train and write `clip.pt` (weights as open_clip takes them) into the run folder; returns its path."""
+def train_pocket_clip(recipe: PocketClipRecipe, why: str = "") -> Path:
+    """Train and write `clip.pt` (weights as open_clip takes them) into the run folder; returns its path.
+
+    Args:
+        why: said once the data are read.
+    """
     fabric = start(recipe)
     training, validation = split(open_pairs(recipe, fabric), recipe.validation_share)
+    if why and fabric.is_global_zero:
+        print(why, file=sys.stderr)
     name = register_architecture(recipe.architecture)
     tokenize = open_clip.get_tokenizer(name)
     crops = CaptionedCrops(training, recipe.crop, tokenize)

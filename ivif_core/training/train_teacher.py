@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -195,9 +194,9 @@ def find_clip(clip: ClipRecipe, folder: Path, recipe: RunRecipe) -> ClipRecipe:
         from ivif_core.training.train_pocket_clip import load_pocket_clip_recipe, train_pocket_clip
 
         made = Path(clip.pretrained)
-        print(f"no weights at {made} yet: training the pocket CLIP of {clip.recipe}", file=sys.stderr)
+        why = f"no weights at {made} yet: training the pocket CLIP of {clip.recipe}"
         overrides = [f"data={recipe.data}", f"output={made.parent}", f"accelerator={recipe.accelerator}"]
-        weights = train_pocket_clip(load_pocket_clip_recipe(folder / clip.recipe, overrides))
+        weights = train_pocket_clip(load_pocket_clip_recipe(folder / clip.recipe, overrides), why)
         if weights != made:
             raise ConfigError(f"clip.pretrained: the recipe makes {weights}, but {made} is asked for")
     return clip

@@ -11,6 +11,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from ivif_core.errors import IvifError, OutputError
 from ivif_core.files.writing import write_text
 from ivif_ros.tools.processes import Processes, isolated_environment, private_kilobytes
+from ivif_ros.tools.replay import STREAMING
 
 START_LIMIT = 240.0
 """Seconds for rendering the scene and finding each other, before the stream must have ended."""
@@ -37,25 +39,52 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 class ProcessMeter:
-    """Processor time and private memory of another process, from /proc (Linux)."""
+    """Processor time and private memory of another process, from /proc (Linux), from now to the last sample.
+
+    Attributes:
+        cores: mean number of cores in use.
+        peak_private: kB.
+    """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._started, self._ticks = time.monotonic(), self._cpu_ticks()
-        self.peak_private = 0
+        self.cores, self.peak_private = 0.0, 0
 
     def sample(self) -> None:
-        """Look at the memory."""
-        self.peak_private = max(self.peak_private, private_kilobytes(self._pid))
-
-    def cores(self) -> float:
-        """Mean number of cores in use since the start."""
-        seconds = (self._cpu_ticks() - self._ticks) / os.sysconf("SC_CLK_TCK")
-        return seconds / (time.monotonic() - self._started)
+        """Look at the process, if it is still there."""
+        try:
+            seconds = (self._cpu_ticks() - self._ticks) / os.sysconf("SC_CLK_TCK")
+            self.peak_private = max(self.peak_private, private_kilobytes(self._pid))
+        except (OSError, KeyError):  # it ended, or is about to
+            return
+        self.cores = seconds / max(time.monotonic() - self._started, 1e-9)
 
     def _cpu_ticks(self) -> int:
         fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
         return int(fields[11]) + int(fields[12])  # utime, stime: proc(5)
+
+
+class Lines:
+    """What a captured child prints, read beside it."""
+
+    def __init__(self, child: subprocess.Popen[str]) -> None:
+        assert child.stdout is not None
+        self._lines: list[str] = []
+        self._pipe = child.stdout
+        self._reader = threading.Thread(target=self._read, name="lines", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        self._lines.extend(line.strip() for line in self._pipe)
+
+    def __contains__(self, line: str) -> bool:
+        return line in self._lines
+
+    def last(self) -> str:
+        """The last line, once the child has ended."""
+        self._reader.join()
+        return self._lines[-1]
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -72,19 +101,23 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         receiver = processes.start("receiver", "ivif_ros.tools.latency_probe", [], capture=True)
         node = processes.start("node", "ivif_ros", ["--ros-args", "--log-level", "warn", *parameters])
         replay = processes.start("replay", "ivif_ros.tools.replay", stream, capture=True)
-        processes.wait(1.0)
-        meter = ProcessMeter(node.pid)
+        said = Lines(replay)
         deadline = time.monotonic() + arguments.seconds + START_LIMIT
+        meters: dict[str, ProcessMeter] = {}
         while replay.poll() is None:
             if time.monotonic() > deadline:
                 raise IvifError(f"the stream did not end within {arguments.seconds + START_LIMIT:g} s")
-            processes.wait(0.25)
-            meter.sample()
-        cores = meter.cores()
+            if not meters and STREAMING in said:
+                children = {"publisher": replay, "node": node, "receiver": receiver}
+                meters = {name: ProcessMeter(child.pid) for name, child in children.items()}
+            for meter in meters.values():
+                meter.sample()
+            processes.wait(0.1)
         processes.wait(1.5)  # the last diagnostics hold the final counts
-        sent = int(_said(replay).split()[1])
+        sent = int(said.last().split()[1])
         processes.stop("receiver")
-        seen = json.loads(_said(receiver))
+        assert receiver.stdout is not None
+        seen = json.loads(receiver.stdout.read())
         status = processes.stop("node")
     fused = seen.pop("fused")
     return {
@@ -96,16 +129,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "fused": fused,
         "fused share": round(fused / sent, 4),
         **seen,
-        "node cores": round(cores, 2),
-        "node peak private MB": round(meter.peak_private / 1024, 1),
+        **{f"{name} cores": round(meter.cores, 2) for name, meter in meters.items()},
+        "node peak private MB": round(meters["node"].peak_private / 1024, 1),
         "node exit status": status,
     }
-
-
-def _said(child: subprocess.Popen[str]) -> str:
-    """What a captured child printed."""
-    assert child.stdout is not None
-    return child.stdout.read()
 
 
 def _processor() -> str:

@@ -86,6 +86,9 @@ class Cameras(Node):
         self.sent[source] += 1
 
 
+STREAMING = "replay: streaming"
+"""Said when the first image is sent, after all that is prepared before."""
+
 Shown = tuple[str, float, Image]
 """Source, seconds into the lap, message."""
 
@@ -106,6 +109,7 @@ def play(cameras: Cameras, laps: Iterable[Iterable[Shown]], stopped: threading.E
         if not start:  # only now, since preparing the first lap and waiting take their time
             if count is not None:
                 cameras.wait_for_subscribers(stopped)
+            print(STREAMING, flush=True)
             start, start_stamp = time.monotonic(), cameras.get_clock().now()
         times: list[float] = []
         for source, at, message in lap:

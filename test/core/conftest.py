@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,3 +27,40 @@ def brighter_model(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("model") / "brighter.onnx"
     onnx.save(model, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Headless Chromium, driven by selenium."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (extra test)")
+    from selenium.webdriver.chrome.service import Service
+
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (binary and driver):
+        pytest.skip("no chromium and chromedriver (Debian: chromium, chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options=options, service=Service(driver))
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def serve():
+    """Runs servers of pages in threads until the test ends."""
+    running = []
+
+    def start(server):
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        running.append((server, thread))
+        return server
+
+    yield start
+    for server, thread in running:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)

@@ -19,11 +19,19 @@ JET = cv2.applyColorMap(cv2.normalize(COUNTS, None, 0, 255, cv2.NORM_MINMAX).ast
 GREY = cv2.cvtColor(VISIBLE, cv2.COLOR_BGR2GRAY)
 LOW = (VISIBLE.astype(np.uint16) << 4) | 5
 
+SWAPPED = "are the cameras swapped?"
+
 MISTAKES = {
     "telemetry": (np.vstack([TELEMETRY, COUNTS]), "mono16", VISIBLE, "bgr8", "thermal_crop: [2, 0, 0, 0]"),
     "false colour": (JET, "bgr8", VISIBLE, "bgr8", "false colour"),
-    "swapped cameras": (VISIBLE, "bgr8", COUNTS, "mono16", "cameras look swapped"),
-    "swapped 8-bit cameras": (VISIBLE, "bgr8", cv2.cvtColor(GREY, cv2.COLOR_GRAY2BGR), "bgr8", "cameras look swapped"),
+    "swapped cameras": (VISIBLE, "bgr8", COUNTS, "mono16", SWAPPED),
+    "swapped 8-bit cameras": (
+        VISIBLE,
+        "bgr8",
+        cv2.cvtColor(GREY, cv2.COLOR_GRAY2BGR),
+        "bgr8",
+        "are the cameras swapped?",
+    ),
     "12 bits, low": (COUNTS, "mono16", LOW, "rgb16", "use 12 bits only"),
     "10 bits, low": (COUNTS, "mono16", GREY.astype(np.uint16) << 2, "mono16", "use 10 bits only"),
 }

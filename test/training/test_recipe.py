@@ -134,7 +134,9 @@ def test_what_a_shipped_recipe_names_is_found_beside_it(tmp_path, monkeypatch, n
     monkeypatch.chdir(tmp_path)
     made = []
     monkeypatch.setattr(
-        train_pocket_clip, "train_pocket_clip", lambda recipe: made.append(recipe) or Path("runs/pocket_clip/clip.pt")
+        train_pocket_clip,
+        "train_pocket_clip",
+        lambda recipe, why: made.append(recipe) or Path("runs/pocket_clip/clip.pt"),
     )
     if name == "pocket_clip.yaml":
         made.append(train_pocket_clip.load_pocket_clip_recipe(name))

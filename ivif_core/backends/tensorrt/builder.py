@@ -18,6 +18,7 @@ from ivif_core.backends.tensorrt.engine_cache import BuildCancelled
 from ivif_core.backends.tensorrt.engine_options import EngineOptions
 from ivif_core.backends.tensorrt.library import LIBRARIES, Gpu, Library
 from ivif_core.errors import BackendUnavailable, ModelError
+from ivif_core.files.interruption import held, is_signal_held
 
 _LOG = logging.getLogger(__name__)
 _WORKSPACE_BYTES = 1 << 30
@@ -55,6 +56,7 @@ def describe(
     }
 
 
+@held()  # TensorRT calls the logger and the monitor, and drops what they raise
 def build_engine(
     library: Library,
     trt: Any,
@@ -76,7 +78,7 @@ def build_engine(
         logger: from `make_logger`; its last errors become part of this function's.
         timings: kernel timings of an earlier build.
         progress: called from within the build where the release reports progress (10.x and later).
-        cancelled: when set, the build stops soon (10.x and later).
+        cancelled: when set, the build stops soon (10.x and later), as it does at a signal.
 
     Returns:
         The engine, and kernel timings for later builds.
@@ -109,6 +111,7 @@ def build_engine(
     return bytes(engine), measured
 
 
+@held()
 def check_with_real_parser(onnx: bytes) -> None:
     """Let TensorRT for RTX parse a model where it is installed, which needs no GPU; else nothing happens.
 
@@ -243,7 +246,7 @@ def _make_monitor(trt: Any, progress: Progress | None, cancelled: threading.Even
         def step_complete(self, phase_name: str, step: int) -> bool:
             if progress is not None:
                 progress(phase_name, min((step + 1) / self.steps.get(phase_name, step + 1), 1.0))
-            return cancelled is None or not cancelled.is_set()
+            return not is_signal_held() and (cancelled is None or not cancelled.is_set())
 
         def phase_finish(self, phase_name: str) -> None:
             self.steps.pop(phase_name, None)

@@ -52,7 +52,9 @@ class Entry:
 def default_folder() -> Path:
     """`ivif/engines` under the XDG cache directory (XDG Base Directory Specification 0.8)."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
+    root = Path(base) if base and Path(base).is_absolute() else Path(os.path.expanduser("~/.cache"))  # noqa: PTH111
+    if not root.is_absolute():  # a user without an entry in passwd, as in a container
+        raise ConfigError("there is no home folder to keep engines in: set HOME or XDG_CACHE_HOME, or name a folder")
     return root / "ivif" / "engines"
 
 
@@ -79,7 +81,7 @@ class EngineCache:
         """
         if limit_bytes <= 0:
             raise ConfigError(f"engine cache: the size limit must be positive, got {limit_bytes}")
-        self.folder = Path(folder).expanduser() if folder else default_folder()
+        self.folder = Path(os.path.expanduser(folder)) if folder else default_folder()  # noqa: PTH111
         self.limit_bytes = limit_bytes
 
     def path(self, key: str) -> Path:

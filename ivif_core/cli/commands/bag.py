@@ -1,4 +1,4 @@
-"""`ivif bag IN OUT --infrared TOPIC --visible TOPIC`: fuse a recorded bag into a new one."""
+"""`ivif bag IN OUT`: fuse a recorded bag into a new one."""
 
 from __future__ import annotations
 
@@ -9,21 +9,31 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ivif_core.errors import one_line
 from ivif_core.files.outputs import check_apart
+from ivif_core.imaging.palette import COLOURS
 from ivif_core.offline.bag import FUSED_TOPIC, BagResult, fuse_bag
 from ivif_core.settings import Settings, read_parameter_file
+from ivif_core.types import SOURCES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Fill in the parser of `ivif bag`."""
     parser.add_argument("source", type=Path, metavar="IN", help="rosbag2 folder, or its .mcap or .db3 file")
     parser.add_argument("target", type=Path, metavar="OUT", help="folder of the new bag, of the same storage")
-    parser.add_argument("--infrared", required=True, metavar="TOPIC", help="thermal images, raw or compressed")
-    parser.add_argument("--visible", required=True, metavar="TOPIC", help="RGB images, raw or compressed")
+    add_topic_arguments(parser)
     parser.add_argument("--topic", default=FUSED_TOPIC, help="of the fused images (default: %(default)s)")
     parser.add_argument("--keep-all", action="store_true", help="copy all other messages too, bit by bit")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT where it is there already")
     add_parameter_arguments(parser)
+
+
+def add_topic_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which topics are the cameras."""
+    parser.add_argument(
+        "--infrared", metavar="TOPIC", help="thermal images, raw or compressed (default: found by type)"
+    )
+    parser.add_argument("--visible", metavar="TOPIC", help="RGB images, raw or compressed (default: found by type)")
 
 
 def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +41,7 @@ def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
     add_params_argument(parser)
     parser.add_argument("--backend", metavar="NAME", help="what runs the model; over the file's")
     parser.add_argument("--model", metavar="FILE", help="ONNX file; over the file's")
+    parser.add_argument("--colour", metavar="NAME", help=f"{', '.join(COLOURS)}; over the file's")
     parser.add_argument("--vividness", type=float, metavar="V", help="0 faithful … 1 language-driven; over the file's")
 
 
@@ -38,6 +49,16 @@ def add_params_argument(parser: argparse.ArgumentParser) -> None:
     """The node's parameter file."""
     parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file of the node (config/fusion.yaml)")
     parser.add_argument("--node", metavar="NAME", help="whose parameters of FILE count (default: ivif_fusion)")
+
+
+def add_registration_argument(parser: argparse.ArgumentParser) -> None:
+    """A registration file, over the parameters'."""
+    parser.add_argument(
+        "--registration",
+        type=Path,
+        metavar="FILE",
+        help="how thermal lies on RGB, from `ivif calibrate` (default: resize; of a photo: as its camera notes)",
+    )
 
 
 def read_parameters(args: argparse.Namespace, **over: Any) -> Settings:
@@ -50,6 +71,9 @@ def read_parameters(args: argparse.Namespace, **over: Any) -> Settings:
         ConfigError: the file cannot be read, or a value is refused.
     """
     given = {name: getattr(args, name, None) for name in ("backend", "model", "vividness")} | over
+    if getattr(args, "registration", None):
+        given |= {"registration__mode": "file", "registration__file": str(args.registration)}
+    given["output.colour"] = getattr(args, "colour", None)
     values = read_parameter_file(args.params, args.node) if args.params else {}
     values |= {name.replace("__", "."): value for name, value in given.items() if value is not None}
     return Settings.from_values(values)
@@ -84,11 +108,15 @@ def run(args: argparse.Namespace) -> int:
     return 0 if result.is_whole else 1
 
 
+def _images(result: BagResult) -> str:
+    return " and ".join(f"{result.images[s]} {s} images of {one_line(result.topics[s], 80)}" for s in SOURCES)
+
+
 def summary(result: BagResult, target: Path) -> str:
     """One line for a person."""
     parts = [
-        f"{result.fused} pairs fused into {target} from {result.images['infrared']} infrared and "
-        f"{result.images['visible']} visible images, {result.fused / max(result.seconds, 1e-9):.1f} a second"
+        f"{result.fused} pairs fused into {target} from {_images(result)}, "
+        f"{result.fused / max(result.seconds, 1e-9):.1f} a second"
     ]
     parts += [f"{cause} {count}" for cause, count in sorted(result.dropped.items()) if count]
     if result.broken:

@@ -1,4 +1,4 @@
-"""`ivif bench bag IN --infrared TOPIC --visible TOPIC`: `ivif bag` against its parts alone."""
+"""`ivif bench bag IN`: `ivif bag` against its parts alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ivif_core.benchmarks.bag_throughput import BagBench, measure_bag
-from ivif_core.cli.commands.bag import add_parameter_arguments, read_parameters
+from ivif_core.cli.commands.bag import add_parameter_arguments, add_topic_arguments, read_parameters
 from ivif_core.cli.numbers import MOST_ROUNDS, whole
 from ivif_core.files.outputs import check_file
 from ivif_core.files.writing import write_text
@@ -19,8 +19,7 @@ from ivif_core.types import Source
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Fill in the parser of `ivif bench bag`."""
     parser.add_argument("source", type=Path, metavar="IN", help="rosbag2 folder, or its .mcap or .db3 file")
-    parser.add_argument("--infrared", required=True, metavar="TOPIC", help="thermal images, raw or compressed")
-    parser.add_argument("--visible", required=True, metavar="TOPIC", help="RGB images, raw or compressed")
+    add_topic_arguments(parser)
     parser.add_argument(
         "--rounds", type=whole(1, MOST_ROUNDS), default=5, metavar="N", help="samples of each stage (%(default)s)"
     )
@@ -38,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     parameters = read_parameters(args)
     if args.json:
         check_file(args.json, (*recording_files(args.source), args.params, *parameters.files()), overwrite=True)
-    topics: dict[Source, str] = {"infrared": args.infrared, "visible": args.visible}
+    topics: dict[Source, str | None] = {"infrared": args.infrared, "visible": args.visible}
     bench = measure_bag(args.source, topics, parameters, rounds=args.rounds, progress=progress)
     progress("")
     if args.json:

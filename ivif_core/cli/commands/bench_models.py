@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ivif_core.benchmarks.latency import Result, as_json, device_of, make_cases, quantiles, run_cases
 from ivif_core.cli.numbers import MOST_ROUNDS, MOST_THREADS, size, whole
 from ivif_core.files.outputs import check_file
@@ -65,16 +67,27 @@ def run(args: argparse.Namespace) -> int:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Markdown: a row a case; times in ms as median (5th–95th percentile; 99th)."""
-    numbers = ["network ms", "Fuser ms", "first ms", "memory MB"]
+    """Markdown: a row a case; times in ms as median (5th–95th percentile; 99th).
+
+    Of several models, the medians over those of the first one, on the same backend and at the same size. Models of
+    several folders are told apart by theirs.
+    """
+    firsts = {
+        (result.case.size, result.case.backend): result for result in reversed(results) if not result.case.foreign
+    }
+    compared = len({result.case.model for result in results if not result.case.foreign}) > 1
+    folders = len({result.case.model.parent for result in results}) > 1
+    numbers = ["network ms", "Fuser ms", *["network, Fuser × first"] * compared, "first ms", "memory MB"]
     with_device, with_floor = any(result.on_device for result in results), any(result.bandwidth for result in results)
     numbers += ["on the GPU ms"] * with_device + ["floor ms", "× floor"] * with_floor
     rows = [("size", "model", "backend", *numbers), ("---", "---", "---", *["---:"] * len(numbers))]
     for result in results:
         case = result.case
         name = f"{case.model.name} (foreign)" if case.foreign else result.file or case.model.name
+        name = f"{case.model.parent.name}/{name}" if folders else name
         cells = [result.failure] if result.failure else [_cell(result.network), _cell(result.fuser)]
         if not result.failure:
+            cells += [_ratios(result, firsts.get((case.size, case.backend)))] * compared
             cells += [f"{result.first:.0f}", "" if result.memory_mb is None else f"{result.memory_mb:.0f}"]
             cells += [_cell(result.on_device)] * with_device
             if result.floor is not None and result.over_floor is not None:
@@ -99,6 +112,14 @@ def verdict(auto: dict[str, Any]) -> str:
         for size, entry in slower.items()
     )
     return f"{line}: not the fastest everywhere: {where}"
+
+
+def _ratios(result: Result, first: Result | None) -> str:
+    """Medians of the network and of the whole `Fuser` over the first model's; empty where one is missing."""
+    if first is None or not result.fuser or not first.fuser:
+        return ""
+    pairs = ((result.network, first.network), (result.fuser, first.fuser))
+    return ", ".join(f"{np.median(ours) / np.median(theirs):.2f}" for ours, theirs in pairs)
 
 
 def _cell(samples: Sequence[float]) -> str:

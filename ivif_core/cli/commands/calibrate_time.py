@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ivif_core.calibration.time_offset import estimate_offset, motion_energy
+from ivif_core.cli.commands.bag import add_topic_arguments
 from ivif_core.cli.numbers import real
 from ivif_core.cli.parser import Renamed
 from ivif_core.imaging.messages import to_infrared, to_visible
@@ -22,8 +23,7 @@ LARGEST_OFFSET = 3600.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Fill in the parser of `ivif calibrate time`."""
     parser.add_argument("bag", type=Path, help="rosbag2 folder (.mcap, .db3) or ROS 1 .bag with motion that both see")
-    parser.add_argument("--infrared", default="/thermal/image_raw", metavar="TOPIC", help="default: %(default)s")
-    parser.add_argument("--visible", default="/rgb/image_raw", metavar="TOPIC", help="default: %(default)s")
+    add_topic_arguments(parser)
     parser.add_argument("--thermal", action=Renamed, new="--infrared")
     parser.add_argument("--rgb", action=Renamed, new="--visible")
     parser.add_argument(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tqdm import tqdm
@@ -21,7 +22,7 @@ from ivif_core.evaluation.found_objects import IN_FUSED, IN_SOURCE, SOURCES, as_
 from ivif_core.evaluation.report import report_page
 from ivif_core.evaluation.scenes import Evaluation, evaluate, find_scenes
 from ivif_core.files.outputs import check_file
-from ivif_core.files.writing import write_text
+from ivif_core.files.writing import scratch_folder, write_text
 from ivif_core.offline.video_frames import split_video
 
 _MOST_CLASSES = 100_000
@@ -77,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
         if str(path) != "-":
             check_file(path, (*fused.values(), args.infrared, args.visible, args.registration), overwrite=True)
     videos = [path for path in (*fused.values(), args.infrared, args.visible) if path.is_file()]
-    with TemporaryDirectory(prefix="ivif-evaluate-") as frames:
-        folders = {path: Path(frames) / str(k) for k, path in enumerate(videos)}
+    with scratch_folder() if videos else nullcontext(Path()) as frames:
+        folders = {path: frames / str(k) for k, path in enumerate(videos)}
         for path, folder in folders.items():
             split_video(path, folder)
         fused = {name: folders.get(path, path) for name, path in fused.items()}
@@ -132,7 +133,7 @@ def named_folders(given: list[str]) -> dict[str, Path]:
     for text in given:
         name, equals, path = text.partition("=")
         if not equals or Path(text).exists():  # a folder may have = in its name
-            whole = Path(text).resolve()
+            whole = Path(os.path.realpath(text))  # pathlib raises for links in a circle
             path, name = text, whole.stem if whole.is_file() else whole.name
         if name in folders:
             raise InputError(f"{folders[name]} and {path} are both named '{name}'; name them: one={folders[name]} …")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ivif_core.cli.interruption import at_once
 from ivif_core.errors import InputError, ModelError
 from ivif_core.evaluation.variant_check import Parity, compare
+from ivif_core.files.interruption import at_once
 from ivif_core.files.outputs import check_apart
 from ivif_core.files.writing import printable
 from ivif_core.imaging.files import pair_by_stem, read_infrared, read_visible

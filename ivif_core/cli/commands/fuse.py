@@ -1,4 +1,7 @@
-"""`ivif fuse INFRARED VISIBLE -o OUT`: a pair of image files, two folders matched by name, or two videos."""
+"""`ivif fuse INFRARED VISIBLE -o OUT`: a pair of image files, two folders matched by name, or two videos.
+
+`ivif fuse PHOTO … -o OUT`: radiometric JPEGs, each with the visible picture that it holds.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,29 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ivif_core.cli.commands.bag import add_parameter_arguments, read_parameters
+from ivif_core.cli.commands.bag import add_parameter_arguments, add_registration_argument, read_parameters
+from ivif_core.cli.photos import are_photos, fuse_photos, summary
 from ivif_core.errors import InputError
 from ivif_core.files.outputs import check_apart, check_file
 from ivif_core.files.writing import check_name, printable
 from ivif_core.fusion import Fuser
 from ivif_core.imaging.files import SUFFIXES, pair_by_stem, read_as_stored
-from ivif_core.imaging.suspicion import pair_warnings
 from ivif_core.offline import video as video_fusion
-from ivif_core.offline.folder import fuse_file, fuse_folder
+from ivif_core.offline.folder import fuse_file, fuse_folder, reader
 from ivif_core.settings import Settings
+from ivif_core.thermal.suspicion import suspicions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Fill in the parser of `ivif fuse`."""
-    parser.add_argument("infrared", type=Path, help="image file, folder or video; 8 bits, or 16-bit counts")
-    parser.add_argument("visible", type=Path, help="likewise, with the same names; colour or grey")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="INPUT",
+        help="INFRARED VISIBLE: two image files, two folders with the same names, or two videos; infrared of 8 bits or "
+        "16-bit counts. Or PHOTO …: radiometric JPEGs of FLIR cameras, or folders of them, each fused with itself",
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -35,12 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--grey", action="store_true", help="write fused luminance only")
     add_parameter_arguments(parser)
-    parser.add_argument(
-        "--registration",
-        type=Path,
-        metavar="FILE",
-        help="how thermal lies on RGB, from `ivif calibrate` (default: resize)",
-    )
+    add_registration_argument(parser)
     parser.add_argument(
         "--sequence",
         action="store_true",
@@ -51,14 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fuse; 1 where some pairs of the folders could not be."""
+    if args.grey and args.colour:
+        raise InputError("--grey and --colour exclude each other; --colour white_hot is the same as --grey")
+    if are_photos(args.inputs, args.output):
+        return fuse_photos(args)
+    args.infrared, args.visible = args.inputs
     folders = args.infrared.is_dir()
     if folders != args.visible.is_dir():
         raise InputError(f"expected two files or two folders, got {args.infrared} and {args.visible}")
-    settings = read_parameters(
-        args,
-        registration__mode="file" if args.registration else None,
-        registration__file=str(args.registration) if args.registration else None,
-    )
+    settings = read_parameters(args)
     inputs = (args.infrared, args.visible, args.params, *settings.files())
     if folders:
         check_name(args.output)
@@ -75,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         if output.suffix.lower() not in SUFFIXES:
             raise InputError(f"-o {output}: expected an image file, since the inputs are files")
         pair = args.infrared, args.visible
-        doubts = _doubts(*pair, settings.maximum_megapixels)  # before anything is written
+        doubts = _doubts(*pair, settings)  # before anything is written
         fuse_file(
             fuser,
             args.infrared,
@@ -83,21 +89,21 @@ def run(args: argparse.Namespace) -> int:
             output,
             grey=args.grey,
             overwrite=args.overwrite,
-            maximum_megapixels=settings.maximum_megapixels,
-            crops=settings.crops(),
+            read=reader(settings.maximum_megapixels, settings.crops()),
         )
         _warn(*pair, doubts)
     print(printable(output))
     return 0
 
 
-def _doubts(infrared: Path, visible: Path, maximum_megapixels: float) -> list[str]:
+def _doubts(infrared: Path, visible: Path, settings: Settings) -> list[str]:
     """What looks wrong about a pair.
 
     Raises:
         InputError: a file is broken.
     """
-    return pair_warnings(read_as_stored(infrared, maximum_megapixels), read_as_stored(visible, maximum_megapixels))
+    images = [read_as_stored(path, settings.maximum_megapixels) for path in (infrared, visible)]
+    return [found.line for found in suspicions(images[0], images[1], settings.crops()["infrared"])]
 
 
 def _warn(infrared: Path, visible: Path, doubts: list[str]) -> None:
@@ -138,25 +144,14 @@ def _run_folders(args: argparse.Namespace, settings: Settings, fuser: Fuser) -> 
         args.output,
         grey=args.grey,
         overwrite=args.overwrite,
-        maximum_megapixels=settings.maximum_megapixels,
-        crops=settings.crops(),
+        read=reader(settings.maximum_megapixels, settings.crops()),
         progress=partial(tqdm, unit="pair", disable=None),  # None: only on a terminal
     )
     if result.written:
         pair = pairs[result.written[0]]
         try:
-            doubts = _doubts(*pair, settings.maximum_megapixels)
+            doubts = _doubts(*pair, settings)
         except InputError as error:  # it was fused: what a codec takes as 8 bits, it may refuse as 16
             doubts = [str(error)]
         _warn(*pair, doubts)
-    for stem, reason in result.failed.items():
-        print(f"not fused: {printable(stem)}: {reason}", file=sys.stderr)
-    parts = [f"{len(result.written)} pairs fused into {printable(args.output)}"]
-    if result.kept:
-        parts.append(f"{len(result.kept)} were there already (--overwrite replaces them)")
-    if lonely:
-        parts.append(f"{len(lonely)} files without a partner")
-    if result.failed:
-        parts.append(f"{len(result.failed)} failed")
-    print("; ".join(parts))
-    return 1 if result.failed else 0
+    return summary(result, args.output, "pairs", [f"{len(lonely)} files without a partner"] if lonely else [])

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
 from pathlib import Path
 
 from tqdm import tqdm
 
-from ivif_core.cli.commands.bag import add_parameter_arguments, read_parameters
+from ivif_core.cli.commands.bag import add_parameter_arguments, add_topic_arguments, read_parameters
 from ivif_core.cli.numbers import MOST_THREADS, whole
-from ivif_core.errors import InputError
 from ivif_core.files.outputs import check_apart, check_file, only_run
 from ivif_core.files.writing import check_name, make_folder, sweep
-from ivif_core.offline.jobs import DONE, FAILED, PARTIAL, Job, Manifest, find_sources, is_bag, name_targets
+from ivif_core.offline.jobs import DONE, FAILED, PARTIAL, Job, Manifest, find_sources, name_targets
 from ivif_core.offline.ray_runner import ray_cluster, run_jobs
 from ivif_core.settings import Settings
 from ivif_core.types import SOURCES, Source
@@ -30,8 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="text file with a path a line, a bag, a folder with infrared/ and visible/, or a folder of these",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder for all results")
-    parser.add_argument("--infrared", metavar="TOPIC", help="thermal images of bags, raw or compressed")
-    parser.add_argument("--visible", metavar="TOPIC", help="RGB images of bags, raw or compressed")
+    add_topic_arguments(parser)
     parser.add_argument("--keep-all", action="store_true", help="copy all other messages of bags too, bit by bit")
     parser.add_argument("--ray", metavar="ADDRESS", help="running cluster, or auto (default: one on this machine)")
     parser.add_argument(
@@ -48,9 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """Do all jobs; 1 where some failed or are partial."""
     sources = find_sources(args.lists)
     topics = {source: topic for source in SOURCES if (topic := getattr(args, source))}
-    if len(topics) < 2 and any(is_bag(source) for source in sources):
-        raise InputError("some inputs are bags: name their topics with --infrared and --visible")
-    output = args.output.resolve()
+    output = Path(os.path.realpath(args.output))  # pathlib raises for links in a circle
     manifest_path = args.manifest or output / "manifest.jsonl"
     parameters = read_parameters(args)
     _check_outputs(args.lists, sources, [args.params, *parameters.files()], output, manifest_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ivif_core.cli.interruption import at_once
+from ivif_core.files.interruption import at_once
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

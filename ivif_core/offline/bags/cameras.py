@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ivif_core.errors import InputError
+from ivif_core.errors import InputError, one_line
 from ivif_core.imaging.messages import as_sent
 from ivif_core.offline.bags.recording import Recording, open_recording
 from ivif_core.offline.bags.storage_file import IMAGE_TYPES, deserialize
@@ -35,8 +35,15 @@ def find_cameras(path: str | Path, named: Mapping[Source, str | None], how_to_na
         InputError: no bag, or it is not plain which topics are meant; it names those that there are.
     """
     with open_recording(Path(path)) as recording:
-        kinds = {topic: _kind(recording, topic) for topic in _candidates(recording)}
-        images = {c.topic for file in recording.files for c in file.connections if c.msgtype in IMAGE_TYPES}
+        return cameras_of(path, recording, named, how_to_name)
+
+
+def cameras_of(
+    path: str | Path, recording: Recording, named: Mapping[Source, str | None], how_to_name: str
+) -> dict[Source, str]:
+    """As `find_cameras`, of a recording that is open."""
+    kinds = {topic: _kind(recording, topic) for topic in _candidates(recording)}
+    images = {c.topic for file in recording.files for c in file.connections if c.msgtype in IMAGE_TYPES}
     found: dict[Source, str] = {}
     for source, usual in USUAL.items():
         topic = named.get(source) or usual
@@ -52,7 +59,8 @@ def find_cameras(path: str | Path, named: Mapping[Source, str | None], how_to_na
         _take(found, left, "visible", ("colour", "grey"))
     if len(found) < len(USUAL):
         missing = " and ".join(source for source in USUAL if source not in found)
-        has = ", ".join(f"{topic} ({kind or 'unreadable'})" for topic, kind in list(kinds.items())[:20]) or "none"
+        named_kinds = [f"{one_line(topic, 80)} ({kind or 'unreadable'})" for topic, kind in kinds.items()]
+        has = ", ".join(named_kinds[:20]) or "none"
         raise InputError(
             f"{path}: it is not plain which topic is the {missing} camera; name it: {how_to_name}; "
             f"image topics of this bag: {has}"

@@ -29,6 +29,8 @@ _TABLES = {
 }
 _OPTIONAL = ("offered_qos_profiles", "type_description_hash")
 _REQUIRED = ("topics", "messages")
+_JOURNALS = {"-wal": b"\x37\x7f\x06", "-journal": b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"}
+"""Files beside it that hold messages, or what undoes half of a change, and how they begin."""
 _STEPS_AT_ONCE = 10_000
 _STEPS = 1_000_000
 _STEPS_A_BYTE = 16
@@ -39,7 +41,11 @@ _MAXIMUM_TOPICS = 100_000
 
 
 class Db3File:
-    """A `StorageFile`; rows are read by their place in the table, whatever its indexes say."""
+    """A `StorageFile`; rows are read by their place in the table, whatever its indexes say.
+
+    Attributes:
+        lost: what of the recording is not read, though the file is whole; empty: nothing.
+    """
 
     is_ros2 = True
 
@@ -56,7 +62,7 @@ class Db3File:
         if pages * page != path.stat().st_size:
             raise InputError(f"{path} is cut short")  # SQLite takes zeros for what is missing of its last page
         self._path = path
-        self._steps = 0
+        self._steps = self._strays = 0
         self._most_steps = _STEPS + _STEPS_A_BYTE * path.stat().st_size
         try:
             address = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
@@ -69,6 +75,7 @@ class Db3File:
             columns = self._check_schema()
             self._rows = self._read_rows(as_far_as_it_goes)
             self.connections = self._read_topics(columns)
+            self.lost = self._find_lost()
         except (sqlite3.Error, ValueError, OverflowError) as error:  # a text may be no UTF-8
             self._database.close()
             raise error if isinstance(error, InputError) else InputError(f"{path}: {_one_line(error)}") from error
@@ -149,6 +156,8 @@ class Db3File:
             for row in self._database.execute("SELECT timestamp, _rowid_, topic_id FROM messages NOT INDEXED"):
                 if all(isinstance(value, int) for value in row):
                     rows.append(row)
+                else:
+                    self._strays += 1
                 if len(rows) > most:  # pages that are named many times
                     raise InputError(f"{self._path}: its tables hold more rows than the file has room for")
         except sqlite3.Error:
@@ -156,6 +165,19 @@ class Db3File:
             if not as_far_as_it_goes:
                 raise
         return sorted(rows)
+
+    def _find_lost(self) -> str:
+        known = {connection.id for connection in self.connections}
+        if strays := self._strays + sum(topic not in known for *_, topic in self._rows):
+            return f"{self._path}: {strays} of its messages have no time or no topic"
+        for suffix, begins in _JOURNALS.items():
+            journal = self._path.with_name(self._path.name + suffix)
+            if journal.is_file() and journal.open("rb").read(len(begins)) == begins:
+                return (
+                    f"{self._path}: its recorder was killed, and what {journal.name} holds is not read "
+                    f"(`sqlite3 {self._path.name} vacuum` takes it in)"
+                )
+        return ""
 
     def _read_topics(self, columns: dict[str, list[str]]) -> list[Connection]:
         from rosbags.interfaces import Connection, ConnectionExtRosbag2

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ivif_core.errors import InputError, shown
+from ivif_core.offline.bags.cameras import cameras_of
 from ivif_core.offline.bags.recording import BrokenBag, Recording, open_recording
 from ivif_core.offline.bags.storage_file import IMAGE_TYPES, deserialize
 from ivif_core.sync.recorded_stamps import RecordedStamps, TimedFrame
 from ivif_core.sync.stamp_check import nanoseconds
-from ivif_core.types import Source
+from ivif_core.types import SOURCES, Source
 
 _CDR = "cdr"
 """What rosbag2 calls DDS's own form of messages, the only one that is read here."""
@@ -34,12 +35,14 @@ class BagImage:
     message: Any
 
 
-def read_bag_images(path: str | Path, infrared_topic: str, visible_topic: str) -> Iterator[BagImage]:
+def read_bag_images(
+    path: str | Path, infrared_topic: str | None = None, visible_topic: str | None = None
+) -> Iterator[BagImage]:
     """Yield the images of both topics.
 
     Args:
         path: folder of a rosbag2 recording, one of its .mcap or .db3 files, or a ROS 1 .bag file.
-        infrared_topic, visible_topic: topic names; those of raw or of compressed images.
+        infrared_topic, visible_topic: topic names; those of raw or of compressed images. None: as `find_topics`.
 
     Raises:
         InputError: no bag there, it is broken, or it lacks a topic (the image topics that it has are named).
@@ -66,23 +69,27 @@ def _image(frame: TimedFrame[Any]) -> BagImage:
     return BagImage(frame.source, frame.time, frame.recorded, frame.item)
 
 
-def find_topics(path: str | Path, recording: Recording, topics: dict[Source, str]) -> dict[str, Source]:
-    """Topic name -> source.
+def find_topics(path: str | Path, recording: Recording, topics: Mapping[Source, str | None]) -> dict[str, Source]:
+    """Topic name -> source; a camera that is not named is found by what its images are (`cameras_of`).
 
     Raises:
-        InputError: the recording has no images of a topic; it names those that it has. Or they are no CDR.
+        InputError: the recording has no images of a topic; it names those that it has. Or they are no CDR. Or it
+            is not plain which topic a camera that is not named has.
     """
+    named = {source: topic for source in SOURCES if (topic := topics.get(source))}
+    if len(named) < len(SOURCES):
+        named = cameras_of(path, recording, named, "--infrared TOPIC --visible TOPIC")
     images = {c.topic for file in recording.files for c in file.connections if c.msgtype in IMAGE_TYPES}
-    for source, topic in topics.items():
+    for source, topic in named.items():
         if topic not in images:
             has = ", ".join(sorted(name[:80] for name in images)[:20]) or "none"
             why = f"; {recording.broken}" if recording.broken else ""
             raise InputError(f"{path}: no images of the {source} topic {topic}; image topics of this bag: {has}{why}")
-    for connection in (c for file in recording.files for c in file.connections if c.topic in topics.values()):
+    for connection in (c for file in recording.files for c in file.connections if c.topic in named.values()):
         form = getattr(connection.ext, "serialization_format", _CDR)  # a ROS 1 bag has but one
         if form != _CDR:
             raise InputError(f"{path}: {connection.topic} is serialized as {shown(form)}; expected '{_CDR}'")
-    return {topic: source for source, topic in topics.items()}
+    return {topic: source for source, topic in named.items()}
 
 
 def driver_stamp(message: Any) -> int | None:

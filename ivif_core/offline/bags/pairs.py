@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ class BagCounts:
     """What became of a bag's images.
 
     Attributes:
+        topics: the cameras', by source.
         images: images read, by source.
         dropped: images that are in no pair, by cause as in `pairing.Pairing`, and `malformed`: pairs whose images could
             not be decoded or fused, or messages that are none.
@@ -34,6 +35,7 @@ class BagCounts:
             the time of recording, why most frames found no partner, pairs that are steadily too far apart.
     """
 
+    topics: dict[Source, str] = field(default_factory=dict)
     images: Counter[Source] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     broken: str = ""
@@ -70,13 +72,13 @@ class BagPairs:
     """Reads an open recording once; its pairs hold `Message`s."""
 
     def __init__(
-        self, path: Path, recording: Recording, topics: dict[Source, str], pairing: Pairing, counts: BagCounts
+        self, path: Path, recording: Recording, topics: Mapping[Source, str | None], pairing: Pairing, counts: BagCounts
     ) -> None:
         """
         Args:
             path: for errors.
             recording: open.
-            topics: 'infrared' and 'visible' -> name of an Image or CompressedImage topic.
+            topics: 'infrared' and 'visible' -> name of an Image or CompressedImage topic; None: as `find_topics`.
             pairing: used up from its present state on.
             counts: filled in while reading; its `dropped` and `warnings` at the end.
 
@@ -90,6 +92,7 @@ class BagPairs:
         self.said: Counter[Source] = Counter()
         for topic, source in self._sources.items():
             self.said[source] += recording.said[topic]
+            counts.topics[source] = topic
         counts.broken = recording.broken
 
     def read(self, *, keep_all: bool = False) -> Iterator[Message | Pair | Restart | Malformed]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 
 from ivif_core.errors import ConfigError, InputError
 from ivif_core.files.reading import read_text
+from ivif_core.files.writing import scratch_folder
 from ivif_core.files.yaml_files import load_yaml
 from ivif_core.offline.bags.db3_file import Db3File, salvage_db3
 from ivif_core.offline.bags.mcap_file import McapFile, SalvagedMcap
@@ -96,18 +97,20 @@ def _open(path: Path, salvage: Path | None, stack: ExitStack) -> Recording:
     try:
         metadata = _metadata_of(path)
         files = metadata.files if metadata else [path]
-        missing = [file.name for file in files if not file.is_file()]
+        missing = [file.name for file in files if not os.path.isfile(file)]  # noqa: PTH113  # raises for no name
         if missing:
             raise BrokenBag(f"{path}: the bag cannot be read: {', '.join(missing[:3])} missing")
         with ExitStack() as opening:
             opened = [_open_file(file, opening) for file in files]
+            if lost := [file.lost for file in opened if isinstance(file, Db3File) and file.lost]:
+                raise BrokenBag(lost[0])
             stack.push(opening.pop_all())
         return Recording(opened, _suffix(files[0]), said=metadata.counts if metadata else Counter())
     except InputError as error:
         broken = str(error)
         if salvage is None:
             raise error if isinstance(error, BrokenBag) else BrokenBag(_in_one_line(path, broken)) from error
-    files = [file for file in metadata.files if file.is_file()] if metadata else []
+    files = [file for file in metadata.files if os.path.isfile(file)] if metadata else []  # noqa: PTH113
     files = files or ([path] if path.is_file() else _split_files(path))
     opened, reasons = [], []
     for file in files:
@@ -177,6 +180,14 @@ def _is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAXIMUM_COUNT
 
 
+def is_recording(folder: Path) -> bool:
+    """Whether a folder holds one recording; with lost metadata and files of several, each of them is one."""
+    if (folder / _METADATA).is_file():
+        return True
+    files = [file for file in folder.iterdir() if _is_storage(file) and file.is_file()]
+    return len({(_number(file)[0], _suffix(file)) for file in files}) == 1
+
+
 def _split_files(folder: Path) -> list[Path]:
     """The files of the one recording in a folder whose metadata are lost: name_0, name_1 …"""
     files = sorted((file for file in folder.iterdir() if _is_storage(file) and file.is_file()), key=_number)
@@ -228,7 +239,7 @@ def _plain(file: Path, stack: ExitStack) -> Path:
     """The file, unpacked where it is packed."""
     if file.suffix != ".zstd":
         return file
-    plain = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ivif-"))) / file.stem
+    plain = stack.enter_context(scratch_folder()) / file.stem
     unpack_file(file, plain)
     return plain
 

@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ivif_core.errors import InputError
+from ivif_core.files.yaml_files import load_yaml
 from ivif_core.offline.bags.unpacking import unpack
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _MAXIMUM_QOS = 1 << 16
+_MOST_BRACKETS = 8
+"""Recorders write blocks."""
 
 
 class StorageFile(Protocol):
@@ -88,9 +91,11 @@ def qos(text: str) -> list[Qos]:
     """QoS profiles as stored with a topic; none where they cannot be read."""
     from rosbags.rosbag2.metadata import parse_qos
 
-    if len(text) > _MAXIMUM_QOS or "&" in text:  # an anchor: YAML that could unfold without end
+    # An anchor: YAML that could unfold without end. Brackets in brackets: the library's parser takes minutes for them.
+    if not text or len(text) > _MAXIMUM_QOS or "&" in text or text.count("[") + text.count("{") > _MOST_BRACKETS:
         return []
     try:
+        load_yaml(text, "QoS")  # so is a list in a list in a list
         return parse_qos(text)
     except Exception:  # YAML of any content; a topic without profiles is still a topic
         return []

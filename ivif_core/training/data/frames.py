@@ -40,6 +40,7 @@ class Frames(Dataset[dict[str, Tensor]]):
 
     def _stack(self, pair: Pair) -> np.ndarray:
         """3×H×W, at least as large as a part."""
+        assert pair.teacher is not None, "a pair with a teacher"
         images = [image[:-SEAM, :-SEAM] for image in (pair.infrared, pair.visible, pair.teacher)]
         height, width = images[0].shape
         scale = max(self.size[0] / height, self.size[1] / width)

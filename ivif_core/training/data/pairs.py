@@ -80,7 +80,9 @@ class FolderPairs(Sequence[Pair]):
         if self.skipped and on_error == "fail":
             raise InputError("; ".join(self.skipped))
         self._pairs: list[Pair] = []
-        for name, (infrared, visible) in tqdm(files.items(), desc="reading pairs", unit="pair", leave=False):
+        for name, (infrared, visible) in tqdm(
+            files.items(), desc="reading pairs", unit="pair", leave=False, disable=None
+        ):
             try:
                 self._pairs.append(self._read(name, infrared, visible, teachers.get(name)))
             except InputError as error:

@@ -22,23 +22,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ivif_core.models.local_affine import BLOCK, CELL, SAMPLES
-from ivif_core.training.networks.learned_student import statistics_kernels
+from ivif_core.training.networks.learned_student import statistics_kernels, typed
+from ivif_core.training.networks.rule_config import RuleConfig
 
 STRIDE = 32
 """Crops at offsets that are multiples of it are fused alike: wide surroundings are seen in cells of this side."""
 
-# The skeleton, in [0, 1] luminance.
-CHOICE, QUIET = 10.0, 0.0012  # how decided the choice between activities is, and what of them is taken for noise
-DOUBT, ALIKE = 8.0, 0.03  # what brightness counts in that choice, and the difference from which on it counts wholly
-SHAPES, FAINT = 1.0, 0.045  # of the darker source's large shapes, what is added to the base, beyond faint ones
-LARGER = 0.7  # faithful: share of the larger source, cell by cell, in base and middle details
-ROOM = 1.3  # mean contrasts by which a base makes room for the details of a darker source
-HEADROOM = (1.65, 0.55)  # mean contrasts that a base stays below white: at the faithful end, and more at the vivid one
-BLINDED = 60.0  # faithful: how fast the larger source loses its share where a base is too bright for details
-LIFT, EQUALISE, CONTRAST = 0.65, 0.3, 0.8  # vivid: exponent, and shares of local rank and contrast, of the base
-KEPT = 0.7  # vivid: share of its lifted brightness that a dark place in bright surroundings keeps
-GAIN, NOISE = (1.0, 0.7), 0.01  # vivid: what is added to the gain of inner and middle details, but hardly to noise
-LEVELS, WIDE, REACH = 8, 11, 2.3  # of the local histograms: levels; cells across and σ of their window
+RULES = RuleConfig()
 
 _CORRECTIONS = ("base", "shapes", "inner_choice", "middle_choice", *["inner_gain"] * 2, *["middle_gain"] * 2)
 """What the network says at 1/8 resolution, once for the faithful end and once for the change towards the vivid one;
@@ -70,7 +60,7 @@ class Statistics(nn.Module):
 
     def forward(self, blocks: Tensor) -> Tensor:
         """N×64×H/8×W/8 -> N×2×H/4×W/4: mean and activity of each cell."""
-        blocks = _typed(blocks, self.kernels)
+        blocks = typed(blocks, self.kernels)
         cells = functional.pixel_shuffle(functional.conv2d(blocks, self.kernels), BLOCK // CELL)
         mean, differences = cells.split([1, len(SAMPLES)], dim=1)
         return torch.cat([mean, differences.abs().mean(1, keepdim=True)], dim=1)
@@ -94,12 +84,13 @@ class Maps(nn.Module):
         super().__init__()
         self.halo = sum(dilations)
         blur = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
-        wide = torch.tensor([math.exp(-0.5 * ((place - WIDE // 2) / REACH) ** 2) for place in range(WIDE)])
+        places = [(place - RULES.wide // 2) / RULES.reach for place in range(RULES.wide)]
+        wide = torch.tensor([math.exp(-0.5 * place**2) for place in places])
         wide = wide / wide.sum()
         self.register_buffer("blur_kernel", torch.outer(blur, blur).repeat(2, 1, 1, 1), persistent=False)
-        self.register_buffer("wide_kernel", torch.outer(wide, wide).repeat(LEVELS + 2, 1, 1, 1), persistent=False)
+        self.register_buffer("wide_kernel", torch.outer(wide, wide).repeat(RULES.ranks + 2, 1, 1, 1), persistent=False)
         self.register_buffer("quarters_kernel", torch.eye(4).reshape(4, 1, 2, 2).repeat(2, 1, 1, 1), persistent=False)
-        self.register_buffer("levels", torch.linspace(0, 1, LEVELS).reshape(1, -1, 1, 1), persistent=False)
+        self.register_buffer("levels", torch.linspace(0, 1, RULES.ranks).reshape(1, -1, 1, 1), persistent=False)
         self.stem = nn.Conv2d(8 + 6 + 5, channels, 1)
         self.body = nn.Sequential(*(SeparableLayer(channels, dilation) for dilation in dilations))
         self.head = nn.Conv2d(channels, 2 * len(_CORRECTIONS) + 2, 1)
@@ -127,21 +118,20 @@ class Maps(nn.Module):
         coarse = self.blur((blocks - bases).abs())
 
         base, darker = base_with_room(bases, contrasts)
-        lifted = base.clamp_min(1e-3) ** LIFT
+        lifted = base.clamp_min(1e-3) ** RULES.lift
         equalised, surroundings, far = self.surroundings(lifted, darker)
         rank, contrast, shapes = equalised - lifted, lifted - surroundings, darker - far
         quarters = functional.conv2d(means, self.quarters_kernel, stride=2, groups=2)
         known = [quarters, 8 * functional.avg_pool2d(inner, 2), 8 * contrasts, 8 * coarse]
         vivid = vividness.reshape(-1, 1, 1, 1)
         correction, tone = self.corrections(torch.cat([*known, base, lifted, rank, contrast, shapes], dim=1), vivid)
-        inner_gain, middle_gain = GAIN
 
-        toned = lifted + (EQUALISE + tone[:, :1]) * rank + (CONTRAST + tone[:, 1:]) * contrast
-        toned = torch.maximum(toned, KEPT * lifted)
+        toned = lifted + (RULES.equalise + tone[:, :1]) * rank + (RULES.contrast + tone[:, 1:]) * contrast
+        toned = torch.maximum(toned, RULES.kept * lifted)
         # Factors, not terms: what is dark cannot be pushed below black, however unlike the training scenes it is.
         base = (base + vivid * (toned - base)) * torch.exp(0.5 * correction[:, :1])
-        clear = torch.relu(shapes - FAINT) - torch.relu(-shapes - FAINT)
-        shapes = (SHAPES * (1 + vivid) + correction[:, 1:2]) * clear
+        clear = torch.relu(shapes - RULES.faint) - torch.relu(-shapes - RULES.faint)
+        shapes = (RULES.shapes * (1 + vivid) + correction[:, 1:2]) * clear
         base, trust = below_white(base + shapes, contrasts, vivid)
         # How bright both sources are at most, around; the vivid end may be brighter.
         peak = torch.maximum(*(means + activities).split(1, dim=1))
@@ -152,19 +142,19 @@ class Maps(nn.Module):
         inner_weights = detail_weights(inner, means, bias[:, :1])
         middle_weights = detail_weights(middle, near_bases, bias[:, 1:])
         inner_gains, middle_gains = gains.split(2, dim=1)
-        inner_gains = inner_gains * inner_weights * (1 + inner_gain * vivid * _loud(inner))
-        middle_gains = middle_gains * middle_weights * (1 + middle_gain * vivid * _loud(middle))
+        inner_gains = inner_gains * inner_weights * (1 + RULES.inner_gain * vivid * _loud(inner))
+        middle_gains = middle_gains * middle_weights * (1 + RULES.middle_gain * vivid * _loud(middle))
         middle_level = base + _sum(middle_gains * middles)
         larger = torch.maximum(infrared_mean, visible_mean) + shapes
-        level = middle_level + LARGER * (1 - vivid) * trust * (larger - middle_level)
+        level = middle_level + RULES.larger * (1 - vivid) * trust * (larger - middle_level)
         level = torch.minimum(level, ceiling - _sum(inner_weights * activities))
         return _edged(torch.cat([level - _sum(inner_gains * means), inner_gains], dim=1), 1)
 
     def corrections(self, known: Tensor, vivid: Tensor) -> tuple[Tensor, Tensor]:
         """What the trained layers say: `_CORRECTIONS` at this vividness, N×8×H×W, and of the tones, N×2×H×W."""
-        features = torch.relu(self.stem(_typed(known, self.stem.weight)))
+        features = torch.relu(self.stem(typed(known, self.stem.weight)))
         # Replicated once, so that no later convolution pads and the border is not seen as a dark frame.
-        corrections = _typed(self.head(self.body(_edged(features, self.halo))), known)
+        corrections = typed(self.head(self.body(_edged(features, self.halo))), known)
         faithful, change, tone = corrections.split([len(_CORRECTIONS), len(_CORRECTIONS), 2], dim=1)
         return faithful + vivid * change, tone
 
@@ -172,16 +162,16 @@ class Maps(nn.Module):
         """Of each block's wide surroundings: the rank of its brightness among them (local equalisation), the mean
         brightness, and the mean of `darker`."""
         # How much of the surroundings is darker than each of a few levels; between them, linearly.
-        below = ((self.levels - lifted) * (LEVELS - 1) + 0.5).clamp(0, 1)
+        below = ((self.levels - lifted) * (RULES.ranks - 1) + 0.5).clamp(0, 1)
         cells = torch.cat([below, lifted, darker], dim=1)
         step = STRIDE // BLOCK
         # Whole cells only: a cut one at the lower and right border is filled up by replication.
         cells = functional.avg_pool2d(functional.pad(cells, (0, step - 1) * 2, mode="replicate"), step)
-        cells = functional.conv2d(_edged(cells, WIDE // 2), self.wide_kernel, groups=LEVELS + 2)
+        cells = functional.conv2d(_edged(cells, RULES.wide // 2), self.wide_kernel, groups=RULES.ranks + 2)
         cells = functional.interpolate(cells, scale_factor=float(step), mode="bilinear", align_corners=False)
-        below, *means = cells[..., : lifted.shape[2], : lifted.shape[3]].split([LEVELS, 1, 1], dim=1)
-        near = (1 - (lifted - self.levels).abs() * (LEVELS - 1)).relu()
-        return LEVELS * (near * below).mean(1, keepdim=True), *means
+        below, *means = cells[..., : lifted.shape[2], : lifted.shape[3]].split([RULES.ranks, 1, 1], dim=1)
+        near = (1 - (lifted - self.levels).abs() * (RULES.ranks - 1)).relu()
+        return RULES.ranks * (near * below).mean(1, keepdim=True), *means
 
     def blur(self, maps: Tensor) -> Tensor:
         return functional.conv2d(_edged(maps, 2), self.blur_kernel, groups=2)
@@ -201,7 +191,7 @@ def base_with_room(bases: Tensor, contrasts: Tensor) -> tuple[Tensor, Tensor]:
     # Goes from one source's contrast to the other's without a jump where the bases cross.
     missing = contrasts[:, 1:] - contrasts[:, :1]
     needed = (missing * torch.tanh(32 * (infrared - visible))).relu()
-    return torch.maximum(darker, brighter - ROOM * needed), darker
+    return torch.maximum(darker, brighter - RULES.room * needed), darker
 
 
 def below_white(base: Tensor, contrasts: Tensor, vivid: Tensor) -> tuple[Tensor, Tensor]:
@@ -217,9 +207,9 @@ def below_white(base: Tensor, contrasts: Tensor, vivid: Tensor) -> tuple[Tensor,
     Returns:
         N×1×H×W each; the trust in [0, 1].
     """
-    headroom = (HEADROOM[0] + HEADROOM[1] * vivid) * torch.maximum(*contrasts.split(1, dim=1))
+    headroom = (RULES.headroom + RULES.more_headroom * vivid) * torch.maximum(*contrasts.split(1, dim=1))
     excess = (base - 1 + headroom).relu()
-    return base - excess, (1 - BLINDED * excess).clamp(0, 1)
+    return base - excess, (1 - RULES.blinded * excess).clamp(0, 1)
 
 
 def detail_weights(activities: Tensor, levels: Tensor, bias: Tensor) -> Tensor:
@@ -232,9 +222,9 @@ def detail_weights(activities: Tensor, levels: Tensor, bias: Tensor) -> Tensor:
     Returns:
         N×2×H×W, together 1.
     """
-    infrared, visible = (CHOICE * torch.log(activities + QUIET)).split(1, dim=1)
+    infrared, visible = (RULES.choice * torch.log(activities + RULES.quiet)).split(1, dim=1)
     infrared_level, visible_level = levels.split(1, dim=1)
-    brighter = DOUBT * torch.tanh((infrared_level - visible_level) / ALIKE)
+    brighter = RULES.doubt * torch.tanh((infrared_level - visible_level) / RULES.alike)
     choice = torch.sigmoid(infrared - visible + brighter + bias)
     return torch.cat([choice, 1 - choice], dim=1)
 
@@ -242,7 +232,7 @@ def detail_weights(activities: Tensor, levels: Tensor, bias: Tensor) -> Tensor:
 def _loud(activities: Tensor) -> Tensor:
     """N×2 -> N×1: 0 where there is at most noise … 1 where a source has details."""
     loud = torch.maximum(*activities.split(1, dim=1))
-    return loud / (loud + NOISE)
+    return loud / (loud + RULES.noise)
 
 
 def _sum(both: Tensor) -> Tensor:
@@ -253,11 +243,6 @@ def _sum(both: Tensor) -> Tensor:
 
 def _doubled(maps: Tensor) -> Tensor:
     return functional.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-
-def _typed(maps: Tensor, like: Tensor) -> Tensor:
-    """In the precision of `like`; nothing is traced where they are the same."""
-    return maps if maps.dtype == like.dtype else maps.to(like.dtype)
 
 
 def _edged(maps: Tensor, width: int) -> Tensor:
@@ -289,7 +274,7 @@ class RuleReference(nn.Module):
     def receptive_field(self) -> int:
         """Side, in pixels, of the square of input that one output pixel can depend on."""
         reach = 3 * 2  # blocks to each side: of the bases, of contrasts between them, of those blurred again
-        wide = STRIDE * (WIDE + 3)  # a block's own place, and its neighbours by the enlargement
+        wide = STRIDE * (RULES.wide + 3)  # a block's own place, and its neighbours by the enlargement
         return 2 * BLOCK * (reach + self.maps.halo + 2) + wide
 
     def lower_precision(self) -> RuleReference:
@@ -324,7 +309,7 @@ class RuleReference(nn.Module):
         statistics = torch.cat([self.statistics(infrared), self.statistics(visible)], dim=1)
         offset, infrared_gain, visible_gain = (
             functional.conv2d(one, self.enlarge_kernel, stride=BLOCK // CELL)
-            for one in _typed(self.maps(statistics, vividness), infrared).split(1, dim=1)
+            for one in typed(self.maps(statistics, vividness), infrared).split(1, dim=1)
         )
         fused = offset + infrared_gain * infrared + visible_gain * visible
         return functional.pixel_shuffle(fused, BLOCK)[..., :height, :width]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import resource
 
 import numpy as np
-import onnx
 import pytest
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra test)")
 from onnx import TensorProto, helper, numpy_helper
 
 from ivif_core import backends

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra test)")
 
 from ivif_core.backends import EngineOptions
 from ivif_core.benchmarks import gpu

@@ -21,7 +21,7 @@ from ivif_core.benchmarks.latency import (
     run_cases,
     sample_pair,
 )
-from ivif_core.cli.commands.bench_models import verdict
+from ivif_core.cli.commands.bench_models import table, verdict
 from ivif_core.cli.main import main
 from ivif_core.errors import ModelError
 from ivif_core.models import resolve_model
@@ -52,6 +52,17 @@ def mean_network(path: Path, shape: list) -> Path:
 def test_quantiles_of_a_hundred_and_one_numbers():
     assert quantiles(list(range(101))) == {"median": 50.0, "p5": 5.0, "p95": 95.0, "p99": 99.0}
     assert quantiles([]) is None
+
+
+def test_models_of_one_name_are_told_apart_and_compared_with_the_first():
+    results = []
+    for folder, network, whole in (("old", 8.0, 20.0), ("new", 2.0, 15.0)):
+        case = Case(Path(folder, "student_uint8.onnx"), "onnxruntime", (64, 48))
+        results.append(Result(case, network=[network] * 3, fuser=[whole] * 3, file="student_maps.onnx"))
+    first, second = (line.split(" | ") for line in table(results).splitlines()[2:])
+    assert first[1].strip() == "old/student_maps.onnx" and second[1].strip() == "new/student_maps.onnx"
+    assert first[5].strip() == "1.00, 1.00" and second[5].strip() == "0.25, 0.75"
+    assert "×" not in table(results[:1]).splitlines()[0] and table(results[:1]).count("old/") == 0
 
 
 def test_the_pair_asks_for_every_step_of_the_fuser():

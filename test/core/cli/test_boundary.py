@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import shutil
 import signal
 import sqlite3
 import struct
@@ -39,10 +42,14 @@ def of_cv2_memory() -> Exception:
     [
         (InputError("a\nb\x1b[2J"), 2, r"a\nb\x1b[2J"),
         (FileNotFoundError(2, "No such file or directory", "x\ny"), 2, r"x\ny: No such file"),
+        (OSError(36, "File name too long", "x/" * 2000), 2, "x/x/: File name too long"),
         (OSError(28, "No space left on device"), 2, "No space left"),
         (MemoryError(), 1, "not enough memory"),
         (np._core._exceptions._ArrayMemoryError((1 << 40,), np.dtype("u1")), 1, "not enough memory"),
         (of_cv2_memory(), 1, "not enough memory"),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), 1, "not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 bytes"), 1, "not enough memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), 1, "not enough memory"),
         (of_opencv(), 70, "internal error"),
         (KeyError("x"), 70, "internal error: KeyError: 'x'"),
         (struct.error("unpack\nrequires"), 70, r"unpack\nrequires"),
@@ -118,6 +125,8 @@ FILES = [
     ["calibrate", "click", "{}", "b.png", "-o", "out.json"],
     ["calibrate", "time", "{}"],
     ["export", "{}", "--variants", "fp16"],
+    ["evaluate", "{}", "a.png", "b.png"],
+    ["fuse-many", "{}", "-o", "out"],
 ]
 
 
@@ -129,11 +138,41 @@ def test_a_file_that_is_none_is_one_line(command, tmp_path, monkeypatch, capfd):
     os.mkfifo("fifo")
     Path("folder").mkdir()
     Path("nul").write_bytes(bytes(100))
+    Path("circle").symlink_to("circle")
     before = sorted(tmp_path.rglob("*"))
-    for file in ("/dev/zero", "fifo", "nowhere", "n" * 300, "latin\udce4", "nul"):
+    for file in ("/dev/zero", "fifo", "nowhere", "n" * 300, "latin\udce4", "nul", "circle", "~nosuchuser/x"):
         assert main([file if word == "{}" else word for word in command]) == 2, file
         said = capfd.readouterr().err
         assert said.startswith("ivif ") and said.count("\n") == 1, said
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+TARGETS = [
+    ["fuse", "a.png", "b.png", "-o", "{}"],
+    ["calibrate", "points", "a.png", "b.png", "--points", "p.json", "-o", "{}"],
+    ["evaluate", "f", "f", "f", "--json", "{}"],
+    ["fuse-many", "f", "-o", "{}"],
+    ["engines", "clear", "--cache", "{}"],
+]
+
+
+@pytest.mark.parametrize("command", TARGETS, ids=lambda command: command[0])
+def test_an_output_that_cannot_be_is_one_line(command, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("a.png", np.zeros((48, 48), np.uint8))
+    cv2.imwrite("b.png", np.zeros((48, 48, 3), np.uint8))
+    corners = [{"infrared": [x, y], "visible": [x + 1.0, y]} for x in (3.0, 28.0) for y in (3.0, 28.0)]
+    Path("p.json").write_text(json.dumps({"points": corners}))
+    for folder in ("f", "f/infrared", "f/visible"):
+        Path(folder).mkdir()
+        shutil.copy("a.png", folder)
+    Path("circle").symlink_to("circle")
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setenv("HOME", "")
+    for file in ("", ".", "/", "circle", "circle/x", "/proc/self/x.png"):
+        status = main([file if word == "{}" else word for word in command])
+        said = capfd.readouterr()
+        assert (status == 2 and said.err.startswith("ivif ") and said.err.count("\n") == 1) or status == 0, (file, said)
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -4,9 +4,7 @@ import json
 
 import cv2
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from ivif_core.cli.main import main
 from ivif_core.evaluation.metrics import METRICS
@@ -127,6 +125,8 @@ def test_what_is_no_video_is_named(folders, capsys):
 def bright_squares_detector(path):
     """A detector in YOLOX' layout: an object of class 0, 16 pixels wide, around every 8×8 cell that is bright."""
     side, cells = 64, 8 * 8 + 4 * 4 + 2 * 2
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra test)")
+    TensorProto, helper, numpy_helper = onnx.TensorProto, onnx.helper, onnx.numpy_helper
     constants = {
         "dark": np.float32(-200), "scale": np.float32(1 / 55), "zero": np.float32(0), "one": np.float32(1),
         "boxes": np.tile(np.float32([0.5, 0.5, np.log(2), np.log(2)]), (1, 64, 1)),

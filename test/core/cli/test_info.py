@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
+import pytest
 
 from ivif_core import __version__, backends
 from ivif_core.backends.onnxruntime import OnnxRuntimeRunner
@@ -34,6 +34,7 @@ def test_info_without_any_backend(brighter_model, capsys, monkeypatch):
 
 
 def test_metadata_of_a_stranger_are_a_line_each(brighter_model, tmp_path, capsys):
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra test)")
     model = onnx.load(str(brighter_model))
     model.metadata_props.add(key="ivif.note", value="\x1b[2J\nauto takes everything" + "x" * 100_000)
     onnx.save(model, str(tmp_path / "m.onnx"))

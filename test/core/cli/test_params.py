@@ -76,3 +76,14 @@ def test_every_shipped_default_changes_no_pixel(pair):
     assert Path("plain.png").read_bytes() == Path("params.png").read_bytes()
     with Fuser() as fuser:
         np.testing.assert_array_equal(read_visible("plain.png"), fuser.fuse(*pair))
+
+
+def test_the_colour_is_an_option_and_one_that_is_none_is_refused(pair, capsys):
+    command = ["fuse", "in/infrared/a.png", "in/visible/a.png", "-o", "out.png", "--colour"]
+    assert main([*command, "rainbow"]) == 2
+    assert "output.colour: 'rainbow' is not one of fused, ironbow, white_hot, overlay" in capsys.readouterr().err
+    assert main([*command, "overlay", "--grey"]) == 2
+    assert "exclude each other" in capsys.readouterr().err and not Path("out.png").exists()
+    assert main([*command, "white_hot"]) == 0
+    with Fuser() as fuser:
+        np.testing.assert_array_equal(read_visible(Path("out.png")), fuser.fuse(*pair, grey=True))

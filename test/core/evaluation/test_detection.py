@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra test)")
 from onnx import TensorProto, helper, numpy_helper
 
 from ivif_core.errors import ModelError

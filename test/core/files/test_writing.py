@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -12,6 +13,7 @@ from ivif_core.files.writing import (
     append_line,
     exchange,
     rename_new,
+    scratch_folder,
     temporary_file,
     temporary_folder,
     write_bytes,
@@ -23,7 +25,7 @@ WHILE_WRITING = """
 import os, sys, time
 from pathlib import Path
 from ivif_core.files.writing import temporary_file, temporary_folder
-from ivif_core.cli.interruption import Terminated, ended_by_signals
+from ivif_core.files.interruption import Terminated, ended_by_signals
 folder = Path(sys.argv[1])
 try:
     with ended_by_signals(), temporary_file(folder / "a.mp4") as file, temporary_folder(folder / "b") as inside:
@@ -192,3 +194,31 @@ def test_renaming_never_loses_a_folder(tmp_path, monkeypatch, known):
     assert [(tmp_path / name / "was").read_text() for name in ("a", "b")] == ["b", "a"]
     rename_new(tmp_path / "a", tmp_path / "c")
     assert names(tmp_path) == ["b", "c"]
+
+
+def test_scratch_of_a_killed_run_goes_with_the_next_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with scratch_folder() as mine:
+        (mine / "frame.png").touch()
+        assert mine.stat().st_mode & 0o077 == 0
+        code = (
+            "import os, pathlib; from ivif_core.files.writing import scratch_folder\n"
+            "with scratch_folder() as folder: (folder / 'x').touch(); os._exit(9)"
+        )
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)}, check=False)
+        assert len(names(tmp_path)) == 2
+        with scratch_folder() as another:
+            assert sorted(names(tmp_path)) == sorted([mine.name, another.name])
+        assert (mine / "frame.png").is_file()
+    assert names(tmp_path) == []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(OutputError, match="cannot write a temporary file: No such file"), scratch_folder():
+        pass
+
+
+def test_a_name_is_what_lies_on_the_disk_whatever_the_locale(tmp_path):
+    code = "import os, sys; from ivif_core.files.writing import write_text; write_text(sys.argv[1], 'x')"
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    name = os.fsencode(tmp_path) + "/ä.txt".encode()
+    subprocess.run([sys.executable, "-c", code, name], env={**os.environ, **plain}, check=True)
+    assert names(tmp_path) == ["ä.txt"]

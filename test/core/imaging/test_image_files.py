@@ -89,3 +89,11 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(InputError, match="cannot write"):
         write_image(tmp_path / "picture.nonsense", np.zeros((4, 4), np.uint8))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.jp2", "a.hdr", "a.exr", "a", "a.txt"])
+def test_only_formats_that_are_encoded_in_memory_are_written(tmp_path, name):
+    """OpenCV encodes the others through a temporary file of its own, which stays where the disk is full."""
+    with pytest.raises(InputError, match="expected an image suffix, one of"):
+        write_image(tmp_path / name, np.zeros((32, 32), np.uint8))
+    assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from ivif_core.imaging.files import read_infrared, read_visible
-from ivif_core.imaging.orientation import exif_orientation, matrix_orientation, upright
+from ivif_core.imaging.orientation import exif_orientation, matrix_orientation, upright, upright_matrix
 
 FORMATS = {".jpg": {"quality": 100, "subsampling": 0}, ".png": {}, ".tif": {}, ".webp": {"lossless": True}}
 
@@ -94,3 +94,12 @@ def test_damaged_notes_are_no_notes(data, changes, draw):
     for place, value in changes:
         damaged[place % len(damaged)] = value
     assert exif_orientation(bytes(damaged[: draw.draw(st.integers(0, len(damaged)))])) in range(1, 9)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_matrix_says_where_pixels_go(orientation):
+    for x, y in ((0, 0), (3, 1), (4, 2)):
+        image = np.zeros((3, 5), np.uint8)
+        image[y, x] = 1
+        row, column = np.argwhere(upright(image, orientation))[0]
+        np.testing.assert_array_equal(upright_matrix((5, 3), orientation) @ [x, y, 1], [column, row, 1])

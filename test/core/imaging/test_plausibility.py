@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ivif_core.imaging.plausibility import is_coloured, used_bits
+from ivif_core.imaging.plausibility import is_coloured, low_aligned_bits
 
 
 @pytest.fixture
@@ -24,10 +24,15 @@ def test_false_colour_is_coloured_and_grey_in_three_channels_is_not(grey):
     assert not is_coloured(three)
 
 
-def test_used_bits(rng):
-    for bits in (8, 10, 12, 14, 16):
-        assert used_bits(rng.integers(0, 2**bits, (480, 640), np.uint16)) == bits
-    assert used_bits(np.zeros((3, 4), np.uint16)) == 0
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_low_aligned_bits(rng, bits):
+    sent = rng.integers(0, 2**bits, (480, 640), np.uint16)
+    assert low_aligned_bits(sent) == bits and low_aligned_bits(sent << (16 - bits)) == 0
+
+
+def test_dark_images_that_had_8_bits_are_not_taken_for_low_ones(rng):
+    dark = rng.integers(0, 40, (480, 640), np.uint16)
+    assert not any(low_aligned_bits(dark * step) for step in (0, 1, 256, 257))
 
 
 def test_real_colour_images_are_coloured(shared):

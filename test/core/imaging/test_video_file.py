@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -9,7 +10,6 @@ import pytest
 
 from ivif_core.cli.main import main
 from ivif_core.errors import InputError
-from ivif_core.files.installation import install_command
 from ivif_core.imaging.video_file import read_frames, write_video
 
 pytest.importorskip("av", reason="video files need PyAV")
@@ -94,9 +94,40 @@ def test_without_pyav_one_line_says_what_brings_it(tmp_path):
     code = (
         "import sys; sys.modules['av'] = None\n"
         "from ivif_core.cli.main import main\n"
+        "from ivif_core.files.installation import install_command\n"
+        "print(install_command('video'))\n"  # of the copy that runs there, which may be another one
         "sys.exit(main(['fuse', 'a.mp4', 'b.mp4', '-o', 'c.mp4']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert done.returncode == 2
-    hint = install_command("video")
+    hint = done.stdout.strip()
     assert done.stderr == f"ivif fuse: video files need PyAV; to have it: {hint}\n"
+
+
+@pytest.mark.parametrize(("suffix", "codec", "form"), [("mp4", "libx264", "yuv420p"), ("mkv", "ffv1", "gray")])
+def test_a_video_that_is_shorter_than_it_says_is_refused(tmp_path, suffix, codec, form):
+    import av
+
+    path = tmp_path / f"a:b.{suffix}"  # a colon makes no protocol of it
+    with av.open(f"file:{path}", "w") as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, form
+        for level in (0, 90, 180):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64), level, np.uint8), format="gray")
+            container.mux(stream.encode(frame.reformat(format=form)))
+        container.mux(stream.encode())
+    whole = path.read_bytes()
+    assert len(list(read_frames(path))) == 3
+    for length in (len(whole) - 1, len(whole) // 2):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=rf"cut short: {length} of {len(whole)} bytes"):
+            list(read_frames(path))
+
+
+def test_what_is_no_file_or_names_other_files_is_refused(tmp_path):
+    write_video(tmp_path / "v.mp4", [encode(quarters())] * 3, 10)
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile 'v.mp4'\n")
+    for name, says in (("pipe.mp4", "expected a regular file"), ("list.mp4", "expected MP4")):
+        with pytest.raises(InputError, match=says):
+            list(read_frames(tmp_path / name))

@@ -90,3 +90,11 @@ def test_control_flow_is_refused_before_any_runtime_sees_it(tmp_path):
     (tmp_path / "m.onnx").write_bytes(helper.make_model(graph).SerializeToString())
     with pytest.raises(ModelError, match=r"has Loop: networks with control flow"):
         read_metadata(tmp_path / "m.onnx")
+
+
+def test_functions_of_a_model_may_loop_too_and_are_refused(tmp_path):
+    function = helper.make_function("f", "Spin", ["a"], ["b"], [helper.make_node("Identity", ["a"], ["b"])], [])
+    graph = helper.make_graph([helper.make_node("Spin", ["a"], ["b"], domain="f")], "g", [], [])
+    onnx.save(helper.make_model(graph, functions=[function]), tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match="has functions of its own: networks with control flow"):
+        read_metadata(tmp_path / "m.onnx")

@@ -47,6 +47,16 @@ def test_lists_folders_and_bags_are_found(tmp_path):
             find_sources([nothing])
 
 
+def test_a_folder_of_single_files_is_several_bags_and_one_of_split_files_is_one(tmp_path):
+    for name in ("day_0.mcap", "day_1.mcap"):
+        (tmp_path / name).write_bytes(b"")
+    assert find_sources([tmp_path]) == [tmp_path]
+    (tmp_path / "night.mcap").write_bytes(b"")
+    assert find_sources([tmp_path]) == [tmp_path / name for name in ("day_0.mcap", "day_1.mcap", "night.mcap")]
+    (tmp_path / "metadata.yaml").write_text("{}")
+    assert find_sources([tmp_path]) == [tmp_path]
+
+
 def test_inputs_of_one_name_get_outputs_of_their_own(tmp_path):
     sources = [tmp_path / "a" / "run", tmp_path / "b" / "run", tmp_path / "other.mcap"]
     targets = name_targets(sources, tmp_path / "out")
@@ -110,7 +120,7 @@ def test_a_bad_input_is_an_entry_and_no_exception(tmp_path, source):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_manifest_survives_a_line_that_was_cut(tmp_path):
+def test_the_manifest_survives_lines_that_are_cut_or_strange(tmp_path):
     manifest = Manifest(tmp_path / "manifest.jsonl")
     manifest.add({"input": "a", "status": "failed"})
     manifest.add({"input": "b", "status": "done"})
@@ -118,18 +128,22 @@ def test_the_manifest_survives_a_line_that_was_cut(tmp_path):
     manifest.add({"input": "a", "status": "done"})  # nothing new, so no line
     text = manifest.path.read_text()
     assert len(text.splitlines()) == 3
-    manifest.path.write_text(text + '{"input": "c", "sta')
+    manifest.path.write_text(text + '3\n{"input": "d"}\n{"input": [], "status": "done"}\n' + '{"input": "c", "sta')
     assert Manifest(manifest.path).entries == {
         "a": {"input": "a", "status": "done"},
         "b": {"input": "b", "status": "done"},
     }
 
 
-def test_bags_need_their_topics_and_nonsense_is_refused_before_ray_starts(tmp_path, capsys):
+def test_a_bag_whose_cameras_are_not_named_is_fused_by_what_they_are(tmp_path):
+    record(tmp_path / "run", frames(FEW))
+    entry = run_job(Job(str(tmp_path / "run"), str(tmp_path / "out")))
+    assert (entry["status"], entry["error"], entry["fused"]) == ("done", "", FEW)
+
+
+def test_nonsense_is_refused_before_ray_starts(tmp_path):
     record(tmp_path / "run", frames(1))
     out = ["-o", str(tmp_path / "out")]
-    assert main(["fuse-many", str(tmp_path / "run"), *out]) == 2
-    assert "--infrared and --visible" in capsys.readouterr().err
     topics = ["--infrared", INFRARED, "--visible", VISIBLE]
     assert main(["fuse-many", str(tmp_path / "run"), *out, *topics, "--vividness", "7"]) == 2
     assert main(["fuse-many", str(tmp_path / "run"), *out, *topics, "--workers", "0"]) == 2

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import gc
+import itertools
+import os
+import random
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -8,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ivif_core.files.interruption import ended_by_signals
 from ivif_core.offline.prefetch import overlapped, side_by_side
 
 
@@ -144,3 +150,29 @@ def test_an_error_of_a_worker_comes_in_its_turn_and_leaving_early_ends_the_threa
     assert next(made) == 0
     made.close()
     assert threading.active_count() == before
+
+
+def test_ctrl_c_at_any_moment_leaves_no_thread_behind():
+    """One that is left would be ended inside of C++ when the interpreter ends, which aborts the process."""
+
+    def interrupt(delay: float) -> None:
+        time.sleep(delay)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def busy(items: Iterator[int]) -> Iterator[int]:
+        return side_by_side(overlapped(items), lambda item: True, [lambda item: item] * 2)
+
+    before = set(threading.enumerate())
+    draw = random.Random(3)
+    for _ in range(60):
+        killer = threading.Thread(target=interrupt, args=(draw.uniform(0, 0.002),))
+        with pytest.raises(KeyboardInterrupt), ended_by_signals():
+            killer.start()
+            for _item in busy(overlapped(itertools.count())):
+                pass
+        killer.join()
+        gc.collect()  # the stages close with the loop's frame
+        left = set(threading.enumerate()) - before
+        for thread in left:
+            thread.join(10)
+        assert not any(thread.is_alive() for thread in left)

@@ -174,3 +174,14 @@ def test_an_interruption_leaves_no_file_and_no_thread(fuser, tmp_path):
         fuse_video(fuser, infrared, visible, tmp_path / "out.mkv", progress=interrupt)
     assert threading.active_count() == threads
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ir.mkv", "rgb.mkv"]
+
+
+def test_frames_too_small_to_fuse_leave_no_file_and_no_thread(fuser, tmp_path):
+    infrared = write(tmp_path / "ir.mkv", pictures(30, "gray"), "gray")
+    visible = write(tmp_path / "rgb.mkv", [picture[:8, :8].copy() for picture in pictures(30)])
+    threads = threading.active_count()
+    # What decodes must have ended when its file is closed: else FFmpeg reads memory that is freed.
+    with pytest.raises(InputError, match="too small"):
+        fuse_video(fuser, infrared, visible, tmp_path / "out.mkv")
+    assert threading.active_count() == threads
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ir.mkv", "rgb.mkv"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,8 @@ VALUES = (
         ({"on_missing": "bogus"}, "on_missing: 'bogus' is not one of pause"),
         ({"backend": "abacus"}, "backend: 'abacus' is not one of auto"),
         ({"autostart": 1}, "autostart: expected true or false, got 1"),
+        ({"model": "a\0b"}, "model: expected text without NUL"),
+        ({"registration.file": "\ud800"}, "registration.file: expected text without NUL"),
         ({"model": 3}, "model: expected text in quotes, got 3"),
         ({"registration.mode": "homography", "registration.homography": [1.0, 0.0]}, "nine"),
         ({"registration.mode": "file"}, "registration file: no path given"),
@@ -70,8 +73,10 @@ def test_the_parts_are_what_the_values_say(tmp_path):
 
 def test_the_engine_is_built_for_what_the_values_say_offline_too(tmp_path):
     values = {"engine.precision": "fp32", "engine.maximum_width": 320, "engine.maximum_height": 240}
-    made = Settings.from_values({**values, "engine.cache": str(tmp_path)}).engine()
-    assert made == EngineOptions(optimum=(240, 320), maximum=(240, 320), precision="fp32", cache=tmp_path)
+    gpus = {"engine.library": "tensorrt-rtx", "engine.compute_capabilities": "8.6 8.9"}
+    made = Settings.from_values({**values, **gpus, "engine.cache": str(tmp_path)}).engine()
+    sizes = EngineOptions(optimum=(240, 320), maximum=(240, 320), precision="fp32", cache=tmp_path)
+    assert made == replace(sizes, library="tensorrt-rtx", compute_capabilities=("8.6", "8.9"))
     assert Settings.from_values().engine() == EngineOptions()
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from ivif_core.errors import ConfigError
 from ivif_core.registration.base import Homography, mask_onto_visible
-from ivif_core.thermal.hot_spots import HotSpots, draw_outline
+from ivif_core.thermal.hot_spots import MOST_SPOTS, HotSpot, HotSpots, draw_outline, find_spots
 from ivif_core.thermal.radiometry import LinearRadiometry
 
 
@@ -49,3 +49,32 @@ def test_outline_surrounds_the_spot(shape):
 def test_unclear_limits_are_refused(limits):
     with pytest.raises(ConfigError, match="hot spots"):
         HotSpots(**limits)
+
+
+def test_spots_are_those_that_a_flood_fill_finds(rng):
+    mask = (rng.random((24, 30)) > 0.7).astype(np.uint8) * 255
+    counts = rng.integers(0, 60000, mask.shape).astype(np.float32)
+    left, expected = {(int(y), int(x)) for y, x in np.argwhere(mask)}, []
+    while left:
+        waiting, part = [left.pop()], []
+        while waiting:
+            y, x = waiting.pop()
+            part.append((y, x))
+            near = {(y + dy, x + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)} & left
+            left -= near
+            waiting += near
+        rows, columns = zip(*part, strict=True)
+        size = (max(columns) - min(columns) + 1, max(rows) - min(rows) + 1)
+        expected.append(HotSpot(min(columns), min(rows), *size, max(float(counts[at]) for at in part)))
+    found = find_spots(mask, counts)
+    assert len(found) == len(expected) > 5
+    assert found == sorted(expected, key=lambda spot: -spot.peak)
+
+
+def test_of_many_spots_the_hottest_count():
+    counts = np.arange(60 * 60, dtype=np.float32).reshape(60, 60)
+    mask = np.zeros((60, 60), np.uint8)
+    mask[::2, ::2] = 255  # 900 spots of one pixel
+    found = find_spots(mask, counts)
+    assert [spot.peak for spot in found] == sorted(counts[mask > 0], reverse=True)[:MOST_SPOTS]
+    assert find_spots(np.zeros_like(mask), counts) == []

@@ -11,11 +11,7 @@ from torch.nn import functional
 
 from ivif_core.models.local_affine import BLOCK, CELL, Skeleton, statistics
 from ivif_core.training.networks.rule_reference import (
-    ALIKE,
-    CHOICE,
-    DOUBT,
-    QUIET,
-    ROOM,
+    RULES,
     STRIDE,
     RuleReference,
     base_with_room,
@@ -57,8 +53,8 @@ def test_statistics_are_those_of_the_skeleton(student):
 def test_a_base_leaves_room_for_the_other_sources_details():
     """A loop over single places: infrared 0.3 and visible 1, of which the infrared has the details, and others."""
     for infrared, visible, infrared_contrast, visible_contrast, expected in (
-        (0.3, 1.0, 0.1, 0.0, 1.0 - 0.1 * ROOM),  # a headlamp, and something before it
-        (1.0, 0.3, 0.0, 0.1, 1.0 - 0.1 * ROOM),  # a hot wall, and something on it
+        (0.3, 1.0, 0.1, 0.0, 1.0 - 0.1 * RULES.room),  # a headlamp, and something before it
+        (1.0, 0.3, 0.0, 0.1, 1.0 - 0.1 * RULES.room),  # a hot wall, and something on it
         (0.3, 1.0, 0.0, 0.1, 1.0),  # the brighter one has the details itself
         (0.9, 1.0, 0.4, 0.0, 0.9),  # never under the darker one
         (0.5, 0.5, 0.4, 0.0, 0.5),
@@ -79,8 +75,8 @@ def test_details_of_the_more_active_source_count_and_in_doubt_of_the_brighter():
     for row in range(5):
         for column in range(6):
             (infrared, visible), (warm, bright) = activities[:, row, column], levels[:, row, column]
-            ratio = ((infrared + QUIET) / (visible + QUIET)) ** CHOICE
-            odds = ratio * math.exp(DOUBT * math.tanh((warm - bright) / ALIKE) + bias[row, column])
+            ratio = ((infrared + RULES.quiet) / (visible + RULES.quiet)) ** RULES.choice
+            odds = ratio * math.exp(RULES.doubt * math.tanh((warm - bright) / RULES.alike) + bias[row, column])
             np.testing.assert_allclose(found[:, row, column], [odds / (1 + odds), 1 / (1 + odds)], atol=1e-4)
 
 
@@ -170,6 +166,20 @@ def test_vividness_per_image_is_vividness_of_each(student):
     for index, value in enumerate((0.2, 0.9)):
         alone = student(infrared[index : index + 1], visible[index : index + 1], torch.tensor([value]))
         torch.testing.assert_close(together[index : index + 1], alone)
+
+
+GIVEN = {0.0: 0.577194, 0.3: 0.573383, 1.0: 0.576452}
+"""Vividness -> mean."""
+
+
+@torch.no_grad()
+def test_its_numbers_are_those_of_the_first_release():
+    """Means of what that one gave: the faithful end is taught by it, and files in the field are run by it."""
+    infrared, visible = pair(96, 96)
+    for vividness, mean in GIVEN.items():
+        assert RuleReference()(infrared, visible, torch.tensor([vividness])).mean().item() == pytest.approx(
+            mean, abs=1e-5
+        )
 
 
 def test_size():

@@ -27,6 +27,7 @@ from ivif_core.backends.tensorrt.library import LIBRARIES, choose
 from ivif_core.backends.tensorrt.runner import TensorRtRunner
 from ivif_core.cli.main import main
 from ivif_core.errors import BackendUnavailable, ConfigError, ModelError
+from ivif_core.files.interruption import Terminated, ended_by_signals
 from ivif_core.models import read_metadata, resolve_model
 from test.core.backends.test_backends import write_model
 from test.standins.cuda_runtime import CudaRuntime
@@ -316,3 +317,22 @@ def test_orders_of_arguments_are_those_of_the_real_methods() -> None:
     assert parameters(rtx.IExecutionContext.execute_async_v3)[1:] == ["stream_handle"]
     assert parameters(rtx.ICudaEngine.get_tensor_profile_shape)[1:] == ["name", "profile_index"]
     assert parameters(rtx.IRuntimeCache.deserialize)[1:] == ["blob"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_gives_a_build_up_and_is_not_lost_in_the_library(number):
+    shipped = resolve_model()
+    precision = read_metadata(shipped).get("ivif.precision", "fp32")
+    chosen = EngineOptions(**{**vars(SMALL), "precision": precision})
+    shares: list[float] = []
+
+    def progress(phase: str, share: float) -> None:
+        shares.append(share)
+        if len(shares) == 2:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises((KeyboardInterrupt, Terminated)), ended_by_signals():
+        build_engine(
+            LIBRARY, rtx, None, shipped.read_bytes(), precision, chosen, logger=make_logger(rtx), progress=progress
+        )
+    assert len(shares) == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shutil
 
 import cv2
 import numpy as np
@@ -13,24 +12,11 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def browser(page, tmp_path_factory):
-    """Chromium with the page open."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (extra test)")
-    from selenium.webdriver.chrome.service import Service
-
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (binary and driver):
-        pytest.skip("no chromium and chromedriver (Debian: chromium, chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+def browser(page, chromium, tmp_path_factory):
+    """Chromium, and the address of the page."""
     file = tmp_path_factory.mktemp("page") / "report.html"
     file.write_text(page, encoding="utf-8")
-    browser = webdriver.Chrome(options=options, service=Service(driver))
-    yield browser, file.as_uri()
-    browser.quit()
+    return chromium, file.as_uri()
 
 
 @pytest.fixture

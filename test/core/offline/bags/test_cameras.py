@@ -8,7 +8,9 @@ import pytest
 
 from ivif_core.errors import InputError
 from ivif_core.offline.bags.cameras import find_cameras
+from ivif_core.offline.extract import extract
 from test.core.offline.bags.recorded_topics import record_topics
+from test.core.recorded_bag import TOPICS, cut, frames, record
 
 DEEP = ("mono16", np.full((8, 10), 20000, np.uint16))
 KELVIN = ("32FC1", np.full((8, 10), 300, np.float32))
@@ -71,3 +73,23 @@ def test_a_name_settles_it(tmp_path):
     assert find_cameras(bag, {"visible": "/left"}, "so") == {"infrared": "/b", "visible": "/left/compressed"}
     assert find_cameras(bag, {"infrared": "/right", "visible": "/b"}, "so") == {"infrared": "/right", "visible": "/b"}
     assert find_cameras(bag, {"visible": "/gone"}, "so")["visible"] == "/gone"  # reading says what there is
+
+
+@pytest.mark.parametrize("share", [1.0, 0.7])
+def test_reading_finds_them_too_also_in_a_bag_that_is_cut_short(tmp_path, share):
+    record(tmp_path / "bag", frames(30))
+    if share < 1:
+        cut(tmp_path / "bag", share)
+    found = extract(tmp_path / "bag", tmp_path / "pairs", every=5)
+    assert found.topics == TOPICS and found.pairs > 2 and bool(found.broken) == (share < 1)
+    named = extract(tmp_path / "bag", tmp_path / "again", infrared=TOPICS["infrared"], every=5)
+    assert named == found
+
+
+def test_what_is_not_plain_is_asked_for_by_option_before_anything_is_written(tmp_path):
+    bag = record_topics(tmp_path / "bag", {"/left": COLOUR, "/right": COLOUR, "/b": DEEP})
+    with pytest.raises(InputError, match=r"name it: --infrared TOPIC --visible TOPIC; .*/left \(colour\)"):
+        extract(bag, tmp_path / "pairs")
+    with pytest.raises(InputError, match="no images of the visible topic /gone"):
+        extract(bag, tmp_path / "pairs", visible="/gone")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bag"]

@@ -8,6 +8,7 @@ import pytest
 
 from ivif_core.errors import InputError
 from ivif_core.offline.bags.db3_file import Db3File, salvage_db3
+from ivif_core.offline.bags.storage_file import qos
 from ivif_core.offline.extract import extract
 from test.core.recorded_bag import INFRARED, TOPICS, cut, frames, read_all, record
 
@@ -189,6 +190,41 @@ def test_rows_of_other_types_are_left_out(path, statement):
     file = Db3File(path)
     assert len(list(file.messages(file.connections))) == COUNT * 6 - 1
     file.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE messages SET timestamp = 'noon' WHERE id IN (3, 4)",
+        "UPDATE messages SET topic_id = 'x' WHERE id IN (3, 4)",
+        "UPDATE messages SET topic_id = 99 WHERE id IN (3, 4)",
+    ],
+)
+def test_messages_that_belong_nowhere_are_said_to_be_lost(path, tmp_path, statement):
+    change(path, statement)
+    (path.parent / "metadata.yaml").unlink()  # which counts them too
+    found = extract(path, tmp_path / "pairs", infrared=TOPICS["infrared"], visible=TOPICS["visible"])
+    assert "2 of its messages have no time or no topic" in found.broken and found.pairs
+
+
+def test_what_a_killed_recorder_left_in_its_journal_is_said_to_be_lost(path, tmp_path):
+    """Recorders that write ahead keep the last messages in a file of their own."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA wal_autocheckpoint=0")
+        database.execute("INSERT INTO messages SELECT id + 1000, topic_id, timestamp, data FROM messages")
+        killed = {name: path.with_name(name).read_bytes() for name in (path.name, f"{path.name}-wal")}
+    for name, content in killed.items():
+        path.with_name(name).write_bytes(content)
+    found = extract(path, tmp_path / "pairs", infrared=TOPICS["infrared"], visible=TOPICS["visible"])
+    assert f"{path.name}-wal" in found.broken and found.pairs == COUNT
+    assert {name: path.with_name(name).read_bytes() for name in killed} == killed
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 5000, "- " * 20_000, "[x, " * 5000], ids=lambda text: text[:3])
+def test_qos_that_nests_is_none_and_takes_no_time(text, monkeypatch):
+    monkeypatch.setattr("rosbags.rosbag2.metadata.parse_qos", lambda text: pytest.fail("read by the library"))
+    assert qos(text) == []
 
 
 @pytest.mark.parametrize("column", ["name", "type", "serialization_format"])

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from ivif_core.cli.main import main
+from ivif_core.imaging.crop import Crop
 from ivif_core.imaging.files import write_image
-from ivif_core.imaging.suspicion import low_aligned_bits, pair_warnings
 from ivif_core.scene import Street
+from ivif_core.thermal.suspicion import suspicions
 from test.core.recorded_bag import INFRARED, VISIBLE, frames, record
 
 
@@ -16,30 +17,42 @@ def street():
     return Street((160, 128), seed=1, period=4).render(0)
 
 
+def lines(infrared, visible, crop=None):
+    return [found.line for found in suspicions(infrared, visible, crop or Crop())]
+
+
 def test_a_pair_as_it_should_be_raises_no_suspicion(street):
     infrared, visible = street
-    assert pair_warnings(infrared, visible) == []
-    assert pair_warnings(np.dstack([infrared] * 3), visible) == []  # three equal channels
-    assert pair_warnings(infrared.astype(np.uint16) * 20 + 20000, visible) == []
-    assert pair_warnings(infrared, cv2.cvtColor(visible, cv2.COLOR_BGR2GRAY)) == []  # a grey camera
+    assert lines(infrared, visible) == []
+    assert lines(np.dstack([infrared] * 3), visible) == []  # three equal channels
+    assert lines(infrared.astype(np.uint16) * 20 + 20000, visible) == []
+    assert lines(infrared, cv2.cvtColor(visible, cv2.COLOR_BGR2GRAY)) == []  # a grey camera
 
 
 def test_swapped_cameras_and_false_colour_are_named(street):
     infrared, visible = street
     day = cv2.applyColorMap(infrared, cv2.COLORMAP_JET)
     for colour in (visible, day):
-        (line,) = pair_warnings(colour, infrared)
+        (line,) = lines(colour, infrared)
         assert "are the cameras swapped?" in line
-    assert "are the cameras swapped?" in pair_warnings(infrared, infrared.astype(np.uint16) * 200)[0]
-    assert "false colour" in pair_warnings(day, visible)[0]
+    assert "are the cameras swapped?" in lines(infrared, infrared.astype(np.uint16) * 200)[0]
+    assert "false colour" in lines(day, visible)[0]
 
 
 @pytest.mark.parametrize("bits", [10, 12, 14])
 def test_low_aligned_colour_is_noticed(street, bits):
     low = (street[1].astype(np.uint16) * 257) >> (16 - bits)
-    assert low_aligned_bits(low) == bits and f"lower {bits} of its 16 bits" in pair_warnings(street[0], low)[0]
-    assert low_aligned_bits(low << (16 - bits)) == 0
-    assert low_aligned_bits(street[1].astype(np.uint16) * 257) == 0 and low_aligned_bits(street[1]) == 0
+    (found,) = suspicions(street[0], low)
+    assert found.camera == "rgb" and f"use {bits} bits only" in found.line
+    assert not lines(street[0], street[1].astype(np.uint16) * 257)
+
+
+def test_telemetry_and_bytes_in_the_wrong_order_are_named(street):
+    counts = street[0].astype(np.uint16) * 20 + 20000
+    telemetry = np.vstack([counts, np.zeros((2, counts.shape[1]), np.uint16)])
+    assert "thermal_crop: [0, 2, 0, 0]" in lines(telemetry[:, :], street[1], Crop(0, 1))[0]
+    assert not lines(telemetry, street[1], Crop(0, 2))
+    assert "is_bigendian" in lines(counts.byteswap(), street[1])[0]
 
 
 def test_fuse_and_bag_name_swapped_cameras_and_fuse_all_the_same(tmp_path, capsys, street):
@@ -66,6 +79,6 @@ def test_real_pairs_raise_no_suspicion_and_swapped_ones_do(shared):
         pairs, _ = pair_by_stem(folder / "infrared", folder / "visible")
         for infrared, visible in list(pairs.values())[:8]:
             images = read_as_stored(infrared), read_as_stored(visible)
-            assert pair_warnings(*images) == []
-            said[bool(pair_warnings(*images[::-1]))] += 1
+            assert lines(*images) == []
+            said[bool(lines(*images[::-1]))] += 1
     assert said[True] >= 12, said
