@@ -154,3 +154,12 @@ def test_a_checkpoint_of_something_else_is_no_student(tmp_path: Path) -> None:
     torch.save({"kind": "teacher"}, tmp_path / CHECKPOINT)
     with pytest.raises(ModelError, match="student"):
         load_student(tmp_path / CHECKPOINT)
+
+
+def test_a_checkpoint_of_another_network_is_said_to_be_one(pairs: Path, tmp_path: Path) -> None:
+    distill_student(recipe(pairs, tmp_path, steps=1, **SMALL))
+    content = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    content["model"]["maps.head.weight"] = content["model"]["maps.head.weight"][:-4]
+    torch.save(content, tmp_path / CHECKPOINT)
+    with pytest.raises(ModelError, match="another network"):
+        load_student(tmp_path / CHECKPOINT)
