@@ -54,7 +54,8 @@ class McapFile:
         """
         from rosbags.rosbag2 import Reader, storage_mcap
 
-        storage_mcap.parse_qos = qos  # the library's own takes minutes for brackets in brackets
+        # The library's own takes minutes for brackets in brackets.
+        storage_mcap.parse_qos = qos  # type: ignore[attr-defined, assignment]
         held = _check_chunks(path)  # before the library's reader, which unpacks without a bound, sees them
         self._reader = Reader(path)
         try:
