@@ -81,7 +81,7 @@ class DeferredModel(StudentModel):
         with self._lock:
             self._closing.set()
             if self._child is not None:
-                self._child.terminate()
+                self._child.kill()  # at once, in the middle of a step too; the next build removes what it leaves
         self._thread.join(_END_S)  # one that loads an engine just now closes it by itself
         self._swap_when_ready()
         self._current.close()

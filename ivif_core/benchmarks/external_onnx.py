@@ -10,6 +10,7 @@ import numpy as np
 from ivif_core.backends.onnxruntime import OnnxRuntimeRunner
 from ivif_core.backends.runner import Port
 from ivif_core.errors import BackendUnavailable, ModelError
+from ivif_core.models import read_metadata
 
 _DTYPES = ("float32", "float16", "float64", "uint8", "int32", "int64")
 
@@ -32,6 +33,7 @@ class ForeignNetwork:
         """
         if reason := OnnxRuntimeRunner.why_unavailable():
             raise BackendUnavailable(f"{reason}; {OnnxRuntimeRunner.requirement}")
+        read_metadata(path)  # refuses what could run for ever
         self._runner = OnnxRuntimeRunner(path, threads=threads).open()
         random = np.random.default_rng(0)
         try:

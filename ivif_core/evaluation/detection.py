@@ -16,6 +16,7 @@ import numpy as np
 
 from ivif_core.backends.onnxruntime import OnnxRuntimeRunner
 from ivif_core.errors import ModelError
+from ivif_core.models import read_metadata
 
 STREET_CLASSES = (0, 1, 2, 3, 5, 7)
 """COCO's person, bicycle, car, motorcycle, bus and truck."""
@@ -50,6 +51,7 @@ class Detector:
             ModelError: not an ONNX file, or of another layout.
         """
         self.classes = tuple(classes)
+        read_metadata(path)  # refuses what could run for ever
         self._runner = OnnxRuntimeRunner(path, threads=threads)
         self._runner.open()
         shape = self._runner.inputs["images"].shape if self._runner.inputs.keys() == {"images"} else None

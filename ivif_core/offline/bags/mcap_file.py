@@ -52,8 +52,10 @@ class McapFile:
         Raises:
             InputError: it is damaged, or a chunk of it would unpack to more than a recording's.
         """
-        from rosbags.rosbag2 import Reader
+        from rosbags.rosbag2 import Reader, storage_mcap
 
+        # The library's own takes minutes for brackets in brackets.
+        storage_mcap.parse_qos = qos  # type: ignore[attr-defined, assignment]
         held = _check_chunks(path)  # before the library's reader, which unpacks without a bound, sees them
         self._reader = Reader(path)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra test)")
 from onnx import TensorProto, helper, numpy_helper
 
+from ivif_core.benchmarks.external_onnx import ForeignNetwork
 from ivif_core.errors import ModelError
 from ivif_core.evaluation.detection import (
     PERSON,
@@ -119,3 +121,13 @@ def test_shares_and_false_alarms() -> None:
     assert finding.share(2) == 0.5
     assert (finding.false, finding.images) == (1, 2)
     assert not is_among(car, [person])
+
+
+def test_a_file_that_could_run_for_ever_is_refused(tmp_path: Path) -> None:
+    function = helper.make_function("f", "Spin", ["a"], ["b"], [helper.make_node("Identity", ["a"], ["b"])], [])
+    for name, node in (("loop", helper.make_node("Loop", [], [])), ("f", helper.make_node("Spin", [], [], domain="f"))):
+        model = helper.make_model(helper.make_graph([node], "g", [], []), functions=[function] if name == "f" else [])
+        (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+        for load in (Detector, partial(ForeignNetwork, size=(64, 64))):
+            with pytest.raises(ModelError, match="control flow"):
+                load(tmp_path / "m.onnx")

@@ -139,3 +139,14 @@ def test_noise_never_gets_through(bag, rng):
                 assert images(kind(path)) <= 4 * COUNT
             except InputError as error:
                 assert "\n" not in str(error)
+
+
+def test_the_library_reads_no_qos_of_its_own(tmp_path, monkeypatch):
+    """It takes minutes for what nests deeply."""
+    from rosbags.rosbag2 import storage_mcap
+
+    monkeypatch.setattr(storage_mcap, "parse_qos", lambda text: pytest.fail("read by the library"))
+    record_bag(tmp_path / "bag", frames(1))
+    file = McapFile(tmp_path / "bag" / "bag.mcap")
+    assert file.connections
+    file.close()
