@@ -37,7 +37,7 @@ demo: $(VENV)/demo.stamp
 
 # The core on both cores at once, then the live ROS graph by itself, then all that needs torch, which no other process loads.
 test: $(VENV)/test.stamp
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(TORCH_TESTS)) --ignore=test/ros --ignore=test/fuzz
+	$(VENV)/bin/python -m pytest -p no:rerunfailures -n 2 --dist loadfile $(addprefix --ignore=,$(TORCH_TESTS)) --ignore=test/ros --ignore=test/fuzz
 	$(VENV)/bin/python -m pytest $(LIVE) test/ros test/fuzz
 	$(VENV)/bin/python -m pytest $(TORCH_TESTS)
 

@@ -6,6 +6,7 @@ import importlib.util
 from typing import Any, ClassVar
 
 from ivif_core.backends.runner import Feeds, Outputs, Port, Runner
+from ivif_core.backends.signal_stack import kept_signal_stack
 from ivif_core.files.installation import install_command
 
 _NAMES = ("infrared", "visible", "vividness", "fused", "statistics", "maps")
@@ -33,7 +34,8 @@ class OpenVinoRunner(Runner):
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if self.threads:
             settings["INFERENCE_NUM_THREADS"] = self.threads
-        compiled = openvino.Core().compile_model(str(self.model), "CPU", settings)
+        with kept_signal_stack():
+            compiled = openvino.Core().compile_model(str(self.model), "CPU", settings)
         self._request: Any = compiled.create_infer_request()
         self._names = [_name(port) for port in compiled.outputs]
         inputs = {_name(port): _port(port) for port in compiled.inputs}
