@@ -18,9 +18,9 @@ from ivif_core.evaluation.metrics import METRICS
 from ivif_core.files.outputs import check_apart
 from ivif_core.files.writing import make_folder
 from ivif_core.imaging.files import write_image
+from ivif_core.training.checkpoint import load_checkpoint
 from ivif_core.training.data.pairs import FolderPairs, Pair, split
 from ivif_core.training.networks.teacher import Teacher
-from ivif_core.training.run import load_checkpoint
 from ivif_core.training.taught_pairs import load_teacher
 
 FIGURES = ("SD", "AG", "EN", "Qabf", "VIF", "SSIM", "noise_gain")

@@ -19,11 +19,11 @@ from ivif_core.errors import ConfigError
 from ivif_core.evaluation.metrics import METRICS
 from ivif_core.imaging.files import write_image
 from ivif_core.scene.canvas import Label
+from ivif_core.training.checkpoint import load_checkpoint
 from ivif_core.training.compare_teachers import fuse
 from ivif_core.training.content_questions import FRAMES, held_out
 from ivif_core.training.data.pairs import FolderPairs, Pair, split
 from ivif_core.training.judge_student import run as fuse_by_student
-from ivif_core.training.run import load_checkpoint
 from ivif_core.training.staged import Staged
 from ivif_core.training.taught_pairs import load_teacher
 from ivif_core.training.teach_student import load_student

@@ -8,7 +8,6 @@ does the very same arithmetic as one that was not.
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
@@ -17,7 +16,6 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -34,12 +32,13 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from ivif_core import __version__
-from ivif_core.errors import ConfigError, ModelError, OutputError, one_line, shown
+from ivif_core.errors import ConfigError, ModelError, OutputError, one_line
 from ivif_core.files.interruption import PATIENCE, SIGNALS, Terminated
 from ivif_core.files.outputs import check_apart, only_run
-from ivif_core.files.writing import check_name, is_there, make_folder, write_bytes, write_text
+from ivif_core.files.writing import check_name, is_there, make_folder, write_text
+from ivif_core.training.checkpoint import load_checkpoint, load_state, write_tensors
 from ivif_core.training.data.batches import batches
-from ivif_core.training.recipe import MOST_STEPS, RunRecipe, to_dict
+from ivif_core.training.recipe import RunRecipe, to_dict
 
 CHECKPOINT, DESCRIPTION = "last.pt", "run.json"
 _FREE_KEYS = {
@@ -299,53 +298,6 @@ def same_run(recipe: RunRecipe, kind: str) -> dict[str, Any] | None:
             "give another output=…, or remove that folder"
         )
     return content
-
-
-def write_tensors(path: str | Path, content: Mapping[str, Any]) -> None:
-    """`torch.save`, as `files.write_bytes`.
-
-    Raises:
-        OutputError: as there.
-    """
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_bytes(path, buffer.getbuffer())
-
-
-def load_checkpoint(path: str | Path, *kinds: str) -> dict[str, Any]:
-    """Read a checkpoint; it holds tensors and plain values only, and nothing in it is executed.
-
-    Raises:
-        ModelError: missing, broken, or of none of the kinds.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ModelError(f"no checkpoint at {path}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about a file that is none of torch's; the error says so
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types on broken files
-        raise ModelError(f"{path} is no checkpoint, or is broken: {one_line(error)}") from error
-    found = content.get("kind") if isinstance(content, dict) else None
-    if found not in kinds:
-        raise ModelError(f"{path} is a checkpoint of kind {shown(found)}; expected {' or '.join(map(repr, kinds))}")
-    step, recipe = content.get("step"), content.get("recipe")
-    if type(step) is not int or not 0 <= step <= MOST_STEPS or not isinstance(recipe, dict):
-        raise ModelError(f"{path} is broken: expected a recipe and a step of 0 to {MOST_STEPS:g}, got {shown(step)}")
-    return dict(content)
-
-
-def load_state(entry: Any, content: Mapping[str, Any], name: str, path: str | Path) -> None:
-    """Give a network, optimiser or schedule its state out of a checkpoint's content.
-
-    Raises:
-        ModelError: it is not there, or of another network.
-    """
-    try:
-        entry.load_state_dict(content[name])
-    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} is broken, or of another network: {name}: {one_line(error)}") from error
 
 
 def git_revision() -> str:

@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from ivif_core.errors import ModelError
 from ivif_core.offline.extract import Extraction, extract
+from ivif_core.training.checkpoint import load_checkpoint, load_state
 from ivif_core.training.data.pairs import FolderPairs, Pair
 from ivif_core.training.networks.teacher import Teacher, TeacherShape
 from ivif_core.training.recipe import BagRecipe, RunRecipe, from_dict
-from ivif_core.training.run import load_checkpoint, load_state
 
 WIDTHS = (1, 1024)
 """Channels of the first convolution that a teacher may have."""

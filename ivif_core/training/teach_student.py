@@ -22,6 +22,7 @@ from torch.nn import functional
 from ivif_core.errors import ModelError, one_line
 from ivif_core.models import read_metadata, resolve_model
 from ivif_core.models.local_affine import CELL
+from ivif_core.training.checkpoint import load_checkpoint, load_state
 from ivif_core.training.data.batches import batches
 from ivif_core.training.data.degradation import Degradation, relight, worsen
 from ivif_core.training.data.frames import Frames
@@ -35,7 +36,7 @@ from ivif_core.training.networks.learned_student import LearnedStudent, Statisti
 from ivif_core.training.networks.rule_reference import RuleReference
 from ivif_core.training.recipe import RunRecipe, load_recipe
 from ivif_core.training.record_teacher import make_view
-from ivif_core.training.run import CHECKPOINT, Run, load_checkpoint, load_state, start
+from ivif_core.training.run import CHECKPOINT, Run, start
 from ivif_core.training.taught_pairs import open_pairs, teach
 
 

@@ -18,13 +18,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from ivif_core.training.captions import CaptionedCrops
+from ivif_core.training.checkpoint import write_tensors
 from ivif_core.training.content import ContentTwins, twin_loss
 from ivif_core.training.content_questions import answer_content, held_out
 from ivif_core.training.data.batches import batches
 from ivif_core.training.data.pairs import Pair, split
 from ivif_core.training.losses.clip import FrozenClip, register_architecture
 from ivif_core.training.recipe import RunRecipe, find_recipe, load_recipe
-from ivif_core.training.run import Run, start, write_tensors
+from ivif_core.training.run import Run, start
 from ivif_core.training.staged import stage
 from ivif_core.training.taught_pairs import open_pairs
 

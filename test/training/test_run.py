@@ -13,8 +13,9 @@ from torch import nn
 
 from ivif_core.errors import ConfigError, ModelError, OutputError
 from ivif_core.files.interruption import Terminated
+from ivif_core.training.checkpoint import load_checkpoint
 from ivif_core.training.recipe import RunRecipe
-from ivif_core.training.run import CHECKPOINT, Run, check_run_folder, load_checkpoint, seed_all, start
+from ivif_core.training.run import CHECKPOINT, Run, check_run_folder, seed_all, start
 
 
 def train(folder, *, steps=8, stop_after=None, seed=3, poison=None, crop=1, number=signal.SIGINT):

@@ -14,9 +14,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ivif_core.errors import ModelError
 from ivif_core.training import teach_student
+from ivif_core.training.checkpoint import load_checkpoint
 from ivif_core.training.data.degradation import worsen
 from ivif_core.training.data.pairs import FolderPairs, is_held_out
-from ivif_core.training.run import CHECKPOINT, load_checkpoint, start
+from ivif_core.training.run import CHECKPOINT, start
 from ivif_core.training.teach_student import (
     StudentRecipe,
     distill_student,

@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from ivif_core.cli.main import main
-from ivif_core.training.run import CHECKPOINT, load_checkpoint
+from ivif_core.training.checkpoint import load_checkpoint
+from ivif_core.training.run import CHECKPOINT
 from ivif_core.training.taught_pairs import load_teacher
 
 ROOT = Path(__file__).resolve().parents[2]
