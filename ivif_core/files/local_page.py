@@ -85,6 +85,14 @@ class LocalPage(ThreadingHTTPServer):
         """
         return None
 
+    def serve_until_ctrl_c(self, line: str) -> None:
+        """Say where the page is, and this line, then serve."""
+        print(f"Open {self.address} in a browser{line}. Ctrl-C ends.", flush=True)
+        try:
+            self.serve_forever()
+        except KeyboardInterrupt:
+            print()
+
     def find(self, path: str, query: str) -> Body | None:
         """A file of the page, or what `get` gives."""
         return self._files.get(path) or self.get(path, query)
@@ -141,10 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (IvifError, ValueError) as error:
             self._refuse(400, error)
             return
-        if found is None:
-            self._refuse(404, "no such page")
-        else:
-            self._answer(200, *found)
+        self._answer_found(found)
 
     def do_POST(self) -> None:
         if not self._is_own_page():
@@ -169,10 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (IvifError, ValueError, RecursionError) as error:
             self._refuse(400, error)
             return
-        if found is None:
-            self._refuse(404, "no such page")
-        else:
-            self._answer(200, *found)
+        self._answer_found(found)
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Say nothing: the terminal is the user's."""
@@ -191,6 +193,12 @@ class _Handler(BaseHTTPRequestHandler):
             return True
         self._refuse(403, reason)
         return False
+
+    def _answer_found(self, found: Body | None) -> None:
+        if found is None:
+            self._refuse(404, "no such page")
+        else:
+            self._answer(200, *found)
 
     def _refuse(self, status: int, reason: object) -> None:
         self._answer(status, "text/plain; charset=utf-8", one_line(reason).encode())

@@ -4,7 +4,7 @@ const byId = (id) => document.getElementById(id);
 const stage = byId("stage"), wipe = stage.querySelector("input"), note = byId("note"), time = byId("time");
 const scaling = (name) => `thermal_scaling.${name}`;
 const GROUPS = [
-  ["Fusion", [["vividness", "Vividness: 0 faithful, 1 language-driven", 0, 1, 0.01]]],
+  ["Fusion", [["vividness", "Vividness: 0 faithful, 1 as the teacher", 0, 1, 0.01]]],
   ["Thermal scaling", [
     [scaling("mode"), "Mode"],
     [scaling("low_percentile"), "Black below, % of pixels", 0, 100, 0.1, ["percentile", "plateau"]],

@@ -42,7 +42,7 @@ def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", metavar="NAME", help="what runs the model; over the file's")
     parser.add_argument("--model", metavar="FILE", help="ONNX file; over the file's")
     parser.add_argument("--colour", metavar="NAME", help=f"{', '.join(COLOURS)}; over the file's")
-    parser.add_argument("--vividness", type=float, metavar="V", help="0 faithful … 1 language-driven; over the file's")
+    parser.add_argument("--vividness", type=float, metavar="V", help="0 faithful … 1 as the teacher; over the file's")
 
 
 def add_params_argument(parser: argparse.ArgumentParser) -> None:

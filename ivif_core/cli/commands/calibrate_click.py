@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from ivif_core.calibration.click_page import ClickServer
@@ -32,10 +31,5 @@ def run(args: argparse.Namespace) -> int:
     visible = colour.luminance(read_visible(args.visible))
     with ClickServer(infrared, visible, args.output, args.port) as server:
         kept = f" ({len(server.points)} from before)" if server.points else ""
-        print(f"Open {server.address} in a browser. Points are saved to {printable(args.output)}{kept}. Ctrl-C ends.")
-        sys.stdout.flush()
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            print()
+        server.serve_until_ctrl_c(f". Points are saved to {printable(args.output)}{kept}")
     return 0

@@ -53,12 +53,7 @@ def run(args: argparse.Namespace) -> int:
         ViewServer(frames, settings, fuser, args.port) as server,
     ):
         count = len(frames.names)
-        print(f"Open {server.address} in a browser: {count} {'pair' if count == 1 else 'pairs'}. Ctrl-C ends.")
-        sys.stdout.flush()
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            print()
+        server.serve_until_ctrl_c(f": {count} {'pair' if count == 1 else 'pairs'}")
     return 0
 
 

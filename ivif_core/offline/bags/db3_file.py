@@ -138,6 +138,7 @@ class Db3File:
             is_plain = kind == "table" and isinstance(root, int) and root > 0 and isinstance(text, str)
             if len(found) > 1 or not is_plain or text.split()[:2] != ["CREATE", "TABLE"]:
                 raise InputError(f"{self._path}: {table} is no plain table; refused")
+            # The name is one of ours: a pragma takes no parameter, and its table form is what the authorizer refuses.
             # (place, name, type, not null, default, key, hidden); generated and virtual columns are hidden ones
             about = self._database.execute(f"PRAGMA table_xinfo({table})").fetchall()
             if any(column[6] for column in about):
