@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,6 +23,9 @@ _KILTED = 9
 """Major version of rclpy; Jazzy's is 7, Humble's 3."""
 PATIENCE = 5.0
 """Seconds that a process has to end after SIGINT."""
+_DOMAINS = range(1, 102)
+"""ROS domains whose ports are free on every system."""
+_reserved: list[socket.socket] = []
 
 
 class ProcessDied(IvifError):
@@ -52,18 +56,39 @@ def adopt_fastdds_profile() -> None:
             os.environ.update(fastdds_profile())
 
 
+def reserve_domain() -> tuple[int, socket.socket]:
+    """A random ROS domain, and a socket: until it is closed, no other call on this machine gets the same domain.
+
+    The socket holds a port of the domain that DDS does not use (RTPS 9.6.1.1: 250 ports a domain, of them 0, 1 and
+    those from 10 on).
+
+    Raises:
+        IvifError: all domains are taken.
+    """
+    for domain in secrets.SystemRandom().sample(_DOMAINS, len(_DOMAINS)):
+        holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            holder.bind(("127.0.0.1", 7400 + 250 * domain + 5))
+            return domain, holder
+        except OSError:
+            holder.close()
+    raise IvifError(f"no free ROS domain: all {len(_DOMAINS)} are in use on this machine")
+
+
 def isolated_environment() -> dict[str, str]:
-    """This environment, with a random ROS domain that no other machine joins and the profile for Fast DDS."""
+    """This environment, with the profile for Fast DDS and a ROS domain that is this process's own while it lives."""
     local_only = (
         {"ROS_LOCALHOST_ONLY": "1"}
         if os.environ.get("ROS_DISTRO") == "humble"
         else {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     )
+    domain, holder = reserve_domain()
+    _reserved.append(holder)
     return {
         **os.environ,
         **local_only,
         **fastdds_profile(),
-        "ROS_DOMAIN_ID": str(1 + secrets.randbelow(101)),
+        "ROS_DOMAIN_ID": str(domain),
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ivif_ros.tools.processes import isolated_environment
+from ivif_ros.tools.processes import isolated_environment, reserve_domain
 
 if importlib.util.find_spec("rclpy") is None:
     collect_ignore_glob = ["*test_*.py"]  # no ROS here: pip install 'ivif_ros[ros]'
@@ -33,8 +32,9 @@ class Graph:
 
     def __init__(self) -> None:
         self.context = rclpy.Context()
-        self.environment = {**os.environ, "ROS_DOMAIN_ID": str(1 + secrets.randbelow(101))}
-        rclpy.init(context=self.context, domain_id=int(self.environment["ROS_DOMAIN_ID"]))
+        domain, self._reserved = reserve_domain()
+        self.environment = {**os.environ, "ROS_DOMAIN_ID": str(domain)}
+        rclpy.init(context=self.context, domain_id=domain)
         self._executor = SingleThreadedExecutor(context=self.context)
         self._nodes: list[Node] = []
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
@@ -61,6 +61,7 @@ class Graph:
             node.destroy_node()
         rclpy.shutdown(context=self.context)
         self._thread.join(5)
+        self._reserved.close()
 
 
 def wait_for(condition: Callable[[], Any], timeout: float = TIMEOUT) -> Any:

@@ -11,7 +11,13 @@ import pytest
 
 from ivif_core.errors import IvifError
 from ivif_ros.tools import processes
-from ivif_ros.tools.processes import Processes, adopt_fastdds_profile, fastdds_profile, isolated_environment
+from ivif_ros.tools.processes import (
+    Processes,
+    adopt_fastdds_profile,
+    fastdds_profile,
+    isolated_environment,
+    reserve_domain,
+)
 
 VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
 
@@ -56,6 +62,17 @@ def test_an_install_without_the_profile_still_runs(unset, monkeypatch):
     monkeypatch.setattr(processes, "share_file", missing)
     adopt_fastdds_profile()
     assert of_fastdds() == {}
+
+
+def test_a_domain_has_one_holder_until_it_is_closed(monkeypatch):
+    monkeypatch.setattr(processes, "_DOMAINS", range(215, 217))
+    first, holder = reserve_domain()
+    second, other = reserve_domain()
+    assert {first, second} == {215, 216}
+    with other, pytest.raises(IvifError, match="no free ROS domain: all 2 are in use"):
+        reserve_domain()
+    with holder:
+        assert reserve_domain()[0] == second
 
 
 @pytest.mark.skipif(os.environ.get("ROS_DISTRO") == "humble", reason="Humble announces by multicast only")
