@@ -48,8 +48,8 @@ PARAMETERS = (
     Parameter(
         "engine.compute_capabilities",
         "",
-        "GPUs that an engine of TensorRT for RTX serves, as in '8.6 8.9'; empty: 8.0 and later, or the Turing GPU "
-        "that is there.",
+        "GPUs that an engine of TensorRT for RTX serves, e.g. '8.6 8.9'; empty: 8.0 and later, or the Turing GPU in "
+        "this machine.",
         live=False,
     ),
     Parameter("engine.cache", "", "Folder of built engines; empty: ~/.cache/ivif/engines.", live=False),
@@ -68,34 +68,35 @@ PARAMETERS = (
     Parameter(
         "thermal_crop",
         [0.0] * 4,
-        "What is left out of each thermal image: rows at the top and bottom, columns at the left and right. Telemetry "
-        "rows turn the image white. Registration is of what is left.",
+        "Rows to cut off at the top and bottom of each thermal image, and columns at the left and right: for "
+        "telemetry rows, which turn the image white. Registration refers to the cropped image.",
     ),
     Parameter(
         "rgb_crop",
         [0.0] * 4,
-        "What is left out of each RGB image: rows at the top and bottom, columns at the left and right.",
+        "Rows to cut off at the top and bottom of each RGB image, and columns at the left and right.",
     ),
     Parameter(
         "pairing",
         "approximate",
-        "How frames are paired by stamp. approximate: each frame once, with the nearest of the other camera; nearest: "
-        "each RGB frame with the nearest thermal frame, which may serve several (9 Hz beside 30 Hz).",
+        "How frames are paired by stamp. approximate: each frame is used once, with the nearest of the other camera; "
+        "nearest: each RGB frame takes the nearest thermal frame, and several may take the same one (9 Hz beside 30 "
+        "Hz).",
         choices=("approximate", "nearest"),
         live=False,
     ),
-    Parameter("slop", 0.05, "Largest stamp difference of a pair, s.", (0.0, 10.0)),
-    Parameter("queue_size", 10, "Frames per camera that may wait for their partner.", (1, 1000)),
+    Parameter("slop", 0.05, "Largest stamp difference within a pair, s.", (0.0, 10.0)),
+    Parameter("queue_size", 10, "Frames per camera that may wait for a partner.", (1, 1000)),
     Parameter(
         "hold_thermal",
         0.0,
-        "nearest: how old a thermal frame may be and still serve where none is within slop, s.",
+        "nearest: where no thermal frame is within slop, the last one is used up to this age, s.",
         (0.0, 60.0),
     ),
     Parameter(
         "thermal_time_offset",
         0.0,
-        "Added to the thermal stamps before pairing, s; negative where the thermal camera stamps late.",
+        "Added to the thermal stamps before pairing, s. Negative if the thermal camera stamps late.",
         (-10.0, 10.0),
     ),
     Parameter(
@@ -105,54 +106,53 @@ PARAMETERS = (
         "fixed: from low to high.",
         choices=("percentile", "plateau", "fixed"),
     ),
-    Parameter("thermal_scaling.low", 0.0, "fixed: becomes black; °C with radiometry, else the camera's unit."),
-    Parameter("thermal_scaling.high", 65535.0, "fixed: becomes white; °C with radiometry, else the camera's unit."),
-    Parameter("thermal_scaling.low_percentile", 1.0, "percentile: share of pixels that become black, %.", (0.0, 100.0)),
+    Parameter("thermal_scaling.low", 0.0, "fixed: shown as black; °C with radiometry, else the camera's unit."),
+    Parameter("thermal_scaling.high", 65535.0, "fixed: shown as white; °C with radiometry, else the camera's unit."),
+    Parameter("thermal_scaling.low_percentile", 1.0, "percentile: share of pixels shown as black, %.", (0.0, 100.0)),
+    Parameter("thermal_scaling.high_percentile", 99.0, "percentile: share of pixels below white, %.", (0.0, 100.0)),
     Parameter(
-        "thermal_scaling.high_percentile", 99.0, "percentile: share of pixels that are not yet white, %.", (0.0, 100.0)
+        "thermal_scaling.smoothing", 0.95, "percentile: share of the old range that each frame keeps.", (0.0, 0.999)
     ),
     Parameter(
-        "thermal_scaling.smoothing", 0.95, "percentile: share of the old range kept at each frame.", (0.0, 0.999)
+        "thermal_scaling.plateau", 3.0, "plateau: largest weight of a bin, in multiples of the mean.", (0.1, 1e6)
     ),
-    Parameter(
-        "thermal_scaling.plateau", 3.0, "plateau: largest weight of a histogram bin, in mean weights.", (0.1, 1e6)
-    ),
-    Parameter("thermal_scaling.clahe", 0.0, "Clip limit of local contrast on top; 0: none, 2: moderate.", (0.0, 40.0)),
+    Parameter("thermal_scaling.clahe", 0.0, "Clip limit of local contrast (CLAHE); 0: none, 2: moderate.", (0.0, 40.0)),
     Parameter(
         "radiometry.kind", "none", "linear: °C = value · scale + offset; planck: FLIR's constants.", choices=KINDS
     ),
-    Parameter("radiometry.scale", 0.01, "linear: °C per count. TLinear 0.01 or 0.1, Optris 0.1, float images 1."),
-    Parameter("radiometry.offset", -273.15, "linear: °C at value 0. Kelvin −273.15, Optris −100, Celsius 0."),
-    Parameter("radiometry.planck", [0.0] * 5, "planck: R1, R2, B, F, O."),
-    Parameter("radiometry.emissivity", 1.0, "planck: emissivity of what the camera looks at.", (0.01, 1.0)),
-    Parameter("radiometry.reflected_celsius", 20.0, "planck: apparent temperature of what is mirrored, °C."),
+    Parameter("radiometry.scale", 0.01, "linear: °C per count; TLinear: 0.01 or 0.1, Optris: 0.1, float: 1."),
+    Parameter("radiometry.offset", -273.15, "linear: °C at value 0; kelvin: −273.15, Optris: −100, Celsius: 0."),
+    Parameter("radiometry.planck", [0.0] * 5, "planck: the camera's constants R1, R2, B, F, O."),
+    Parameter("radiometry.emissivity", 1.0, "planck: emissivity of the surfaces in view.", (0.01, 1.0)),
+    Parameter("radiometry.reflected_celsius", 20.0, "planck: apparent temperature of what these surfaces reflect, °C."),
     Parameter(
         "hot_spots.mode",
         "off",
-        "off; celsius: pixels over hot_spots.celsius, needs radiometry; percent: the hottest hot_spots.percent.",
+        "Which pixels are hot. off: none; celsius: those over hot_spots.celsius, needs radiometry; percent: the "
+        "hottest hot_spots.percent of the frame.",
         choices=("off", "celsius", "percent"),
     ),
-    Parameter("hot_spots.celsius", 60.0, "celsius: the limit, °C."),
+    Parameter("hot_spots.celsius", 60.0, "celsius: the threshold, °C."),
     Parameter("hot_spots.percent", 1.0, "percent: share of the frame, %.", (0.01, 50.0)),
-    Parameter("hot_spots.draw", True, "Draw the outline into the fused image."),
+    Parameter("hot_spots.draw", True, "Outline hot spots in the fused image."),
     Parameter(
         "registration.mode",
         "resize",
-        "none: it is there already; resize: both cameras see the same view; homography: by registration.homography; "
-        "file: as a file of `ivif calibrate` says; camera_info: calibrated cameras, as thermal/camera_info and "
-        "rgb/camera_info say.",
+        "none: the images are aligned already; resize: both cameras have the same view; homography: use "
+        "registration.homography; file: use registration.file; camera_info: use the calibration in "
+        "thermal/camera_info and rgb/camera_info.",
         choices=MODES,
     ),
-    Parameter("registration.homography", _IDENTITY, "homography: 3×3, row by row, thermal pixel -> RGB pixel."),
-    Parameter("registration.file", "", "file: YAML of `ivif calibrate`."),
+    Parameter("registration.homography", _IDENTITY, "homography: 3×3, row by row, from thermal pixels to RGB pixels."),
+    Parameter("registration.file", "", "file: a YAML file of `ivif calibrate`."),
     Parameter(
         "registration.rotation",
         _IDENTITY,
-        "camera_info: 3×3, row by row, in optical frames (x right, y down, z ahead): "
-        "thermal point = rotation · RGB point + translation. With this and the translation left as they are, both come "
-        "from /tf_static, by the frames of the two CameraInfos.",
+        "camera_info: 3×3, row by row, in optical frames (x right, y down, z ahead): thermal point = rotation · RGB "
+        "point + translation. If rotation and translation keep their defaults, both come from /tf_static, by the "
+        "frames of the two CameraInfos.",
     ),
-    Parameter("registration.translation", [0.0] * 3, "camera_info: the translation of that, m."),
+    Parameter("registration.translation", [0.0] * 3, "camera_info: the translation in that equation, m."),
     Parameter("registration.distance", 10.0, "camera_info: distance of the scene from the RGB camera, m.", (0.01, 1e6)),
     Parameter(
         "registration.depth",
@@ -163,7 +163,7 @@ PARAMETERS = (
     Parameter(
         "registration.check_drift",
         True,
-        "Watch how well the edges of thermal and RGB agree, and warn in the diagnostics when that falls.",
+        "Check how well the edges of thermal and RGB agree, and warn in the diagnostics if they no longer do.",
     ),
     Parameter(
         "thermal_transport", "raw", "compressed: subscribe to <topic>/compressed.", choices=_TRANSPORTS, live=False
@@ -172,16 +172,16 @@ PARAMETERS = (
     Parameter(
         "output.colour",
         "fused",
-        "fused: those of the RGB image; ironbow: by heat; white_hot: grey; overlay: those of the RGB image, and by "
-        "heat where it is warm. Brightness is the fused one in all of them.",
+        "fused: colours of the RGB image; ironbow: colours by heat; white_hot: grey; overlay: colours of the RGB "
+        "image, and by heat where it is warm. Brightness is always the fused one.",
         choices=COLOURS,
     ),
-    Parameter("output.warm", DEFAULT_WARM, "overlay: share of the thermal range from which it colours.", (0.0, 1.0)),
-    Parameter("output_encoding", "bgr8", "Of the fused image; mono8 where that is grey.", choices=("bgr8", "rgb8")),
+    Parameter("output.warm", DEFAULT_WARM, "overlay: share of the thermal range above which heat shows.", (0.0, 1.0)),
+    Parameter("output_encoding", "bgr8", "Encoding of the fused image; a grey one is mono8.", choices=("bgr8", "rgb8")),
     Parameter(
         "output_reliability",
         "reliable",
-        "QoS of the fused topics. reliable serves every subscriber; best_effort only those that ask for no more.",
+        "QoS of the fused topics. reliable serves every subscriber, best_effort only best-effort ones.",
         choices=("reliable", "best_effort"),
         live=False,
     ),
@@ -196,21 +196,23 @@ PARAMETERS = (
     Parameter(
         "freeze_detection",
         True,
-        "Take repeated thermal frames as a freeze; false for noiseless simulations. Holds from the next activation on.",
+        "Treat repeated thermal frames as a freeze; set false for simulations without noise. Takes effect at the "
+        "next activation.",
     ),
-    Parameter("autostart", True, "Configure and activate at start; false: wait for ros2 lifecycle set.", live=False),
+    Parameter("autostart", True, "Configure and activate at start; false: wait for `ros2 lifecycle set`.", live=False),
 )
 
 BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 
 GROUPS = {
-    "engine": "TensorRT only: what the engine is built for, and the folder that keeps it. It is built at the first "
-    "start, which takes seconds to minutes; until then the node fuses on the CPU.",
-    "thermal_scaling": "How 16-bit or float thermal becomes intensity. 8-bit thermal is taken as it is.",
-    "radiometry": "What thermal values mean. A fixed range and hot spots are then in °C.",
-    "hot_spots": "Outline of hot pixels, and their mask on the RGB grid as ivif/hotspots.",
+    "engine": "TensorRT only: which engine to build, and where to keep it. The first start builds it, which takes "
+    "seconds to minutes; until then the node fuses on the CPU.",
+    "thermal_scaling": "How 16-bit or float thermal is turned into intensity. 8-bit thermal is used unchanged.",
+    "radiometry": "What thermal values mean. With it, a fixed range and hot spots are in °C.",
+    "hot_spots": "Hot pixels: their outline in the fused image, and their mask on the RGB grid, published as "
+    "ivif/hotspots.",
     "output": "Colours of the fused image.",
-    "registration": "How thermal comes onto the RGB grid.",
+    "registration": "How thermal is aligned with the RGB image.",
 }
 """First part of a dotted name -> what the group is for."""
 

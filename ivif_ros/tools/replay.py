@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -147,7 +148,7 @@ def make_laps(arguments: argparse.Namespace, stopped: threading.Event) -> Iterat
     kept = []
     if source is None:
         print("replay: rendering the street, which takes some ten seconds", flush=True)
-    shown = frames.pair_frames(pairs, rate)
+    shown = frames.pair_frames(islice(pairs, arguments.count), rate)
     for frame in tqdm(shown, "preparing", unit="image", leave=False, disable=None):  # None: only on a terminal
         if stopped.is_set():
             return
