@@ -53,5 +53,5 @@ class DepthInput:
         age = time.monotonic() - self._newest[0]
         if age > self.LIFETIME:
             since = f"for {age:.1f} s" if np.isfinite(age) else "yet"
-            return f"no depth image on rgb/depth {since}; the set distance serves"
-        return self._broken and f"rgb/depth: {self._broken}; the set distance serves"
+            return f"no depth image on rgb/depth {since}; the set distance is used"
+        return self._broken and f"rgb/depth: {self._broken}; the set distance is used"

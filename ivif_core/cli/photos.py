@@ -114,7 +114,7 @@ def summary(result: FolderResult, output: Path, what: str, more: list[str] | Non
         print(f"not fused: {printable(stem)}: {reason}", file=sys.stderr)
     parts = [f"{len(result.written)} {what} fused into {printable(output)}"]
     if result.kept:
-        parts.append(f"{len(result.kept)} were there already (--overwrite replaces them)")
+        parts.append(f"{len(result.kept)} existed already (--overwrite replaces them)")
     parts += more or []
     if result.failed:
         parts.append(f"{len(result.failed)} failed")

@@ -58,7 +58,7 @@ def check_file(output: Path, inputs: Iterable[str | Path | None], *, overwrite: 
         raise OutputError(f"cannot write {printable(output)}: expected the path of a file in a folder that exists")
     check_apart(output, inputs)
     if not overwrite and is_there(output):
-        raise OutputError(f"{printable(output)} is there already; --overwrite replaces it")
+        raise OutputError(f"{printable(output)} already exists; --overwrite replaces it")
 
 
 def check_folder(output: Path, inputs: Iterable[str | Path | None], *, overwrite: bool) -> None:
@@ -71,7 +71,7 @@ def check_folder(output: Path, inputs: Iterable[str | Path | None], *, overwrite
     check_apart(output, inputs)
     if is_there(output):
         if not overwrite:
-            raise OutputError(f"{printable(output)} is there already; --overwrite replaces it")
+            raise OutputError(f"{printable(output)} already exists; --overwrite replaces it")
         check_ours(output, output)
 
 
@@ -86,7 +86,7 @@ def check_ours(folder: Path, named: Path) -> None:
     """
     refused = f"{printable(named)} is not replaced: "
     if folder.is_symlink() or not folder.is_dir():
-        raise OutputError(f"{refused}it is no folder that ivif made; remove it, or name another output")
+        raise OutputError(f"{refused}ivif did not make this folder; remove it, or name another output")
     try:
         mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
         sizes = dict(mark["files"])
@@ -125,7 +125,7 @@ def place_folder(made: Path, target: Path, *, made_by: str, overwrite: bool) -> 
         rename_new(made, target)
     except FileExistsError as error:
         if not overwrite:
-            raise OutputError(f"{printable(target)} is there already: another run made it meanwhile") from error
+            raise OutputError(f"{printable(target)} already exists: another run has just made it") from error
         check_ours(target, target)
         exchange(made, target)
         try:

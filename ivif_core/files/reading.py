@@ -45,4 +45,4 @@ def read_text(path: str | os.PathLike[str], limit: int = MAXIMUM_TEXT) -> str:
     try:
         return read_bytes(path, limit).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{one_line(path)}: cannot be read: no UTF-8 text at byte {error.start}") from error
+        raise ConfigError(f"{one_line(path)}: cannot be read: byte {error.start} is not UTF-8") from error

@@ -191,7 +191,7 @@ def check_name(path: Path) -> None:
     try:
         os.fsencode(path.name).decode("utf-8")  # as it lies on the disk, whatever the locale
     except UnicodeError as error:
-        raise OutputError(f"cannot write {printable(path)}: its name is no UTF-8") from error
+        raise OutputError(f"cannot write {printable(path)}: its name is not UTF-8") from error
     if mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
         raise OutputError(f"cannot write {printable(path)}: it is a device, pipe or socket; name a file")
 
@@ -343,6 +343,6 @@ def _as_output_error(path: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError as error:
-        raise OutputError(f"{printable(path)} is there already; --overwrite replaces it") from error
+        raise OutputError(f"{printable(path)} already exists; --overwrite replaces it") from error
     except OSError as error:
         raise OutputError(f"cannot write {printable(path)}: {error.strerror or error}") from error

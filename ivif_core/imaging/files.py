@@ -129,7 +129,7 @@ def decode(data: bytes, what: str, flags: int, maximum_megapixels: float) -> np.
     except cv2.error as error:  # hostile sizes in a header
         raise InputError(f"{what} is broken: {error.err}") from error
     if image is None or image.size == 0:
-        raise InputError(f"{what} is no image, or is broken")
+        raise InputError(f"{what} is not an image, or is broken")
     return image
 
 

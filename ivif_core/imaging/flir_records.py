@@ -32,7 +32,7 @@ def read_records(data: bytes, what: str) -> dict[int, bytes]:
         InputError: no JPEG, one without a FLIR camera's thermal data, or it is cut short or damaged.
     """
     if not data.startswith(b"\xff\xd8\xff"):
-        raise InputError(f"{what} is no JPEG; {_EXPECTED}")
+        raise InputError(f"{what} is not a JPEG; {_EXPECTED}")
     check_whole(data, what)
     try:
         content = _joined(data, what)

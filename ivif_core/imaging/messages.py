@@ -118,8 +118,8 @@ def to_visible(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> 
     pixels, encoding = _decode(message, maximum_megapixels)
     if encoding not in _TO_BGR and encoding not in ("bgr8", "8UC3", "bgr16", *_GREY):
         raise InputError(
-            f"visible image: encoding {encoding!r} is none; expected colour, mono, bayer or YUV (is it the thermal "
-            "camera's?)"
+            f"visible image: encoding {encoding!r} is not supported; expected colour, mono, bayer or YUV (is it the "
+            "thermal camera's?)"
         )
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
@@ -141,8 +141,8 @@ def to_infrared(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) ->
         return pixels.astype(np.float32, copy=False)
     if encoding.startswith("bayer"):
         raise InputError(
-            f"thermal image: encoding {encoding!r} is none; expected mono, 16UC1, 32FC1 or colour (is it the RGB "
-            "camera's?)"
+            f"thermal image: encoding {encoding!r} is not supported; expected mono, 16UC1, 32FC1 or colour (is it the "
+            "RGB camera's?)"
         )
     return colour.luminance(to_visible(message, maximum_megapixels))
 
@@ -169,7 +169,7 @@ def to_depth(message: Any, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> np
         return pixels
     if encoding in ("16UC1", "mono16"):
         return pixels * np.float32(1e-3)
-    raise InputError(f"depth image: encoding {encoding!r} is none; expected 16UC1 (mm) or 32FC1 (m)")
+    raise InputError(f"depth image: encoding {encoding!r} is not supported; expected 16UC1 (mm) or 32FC1 (m)")
 
 
 def fill_image(message: Any, pixels: np.ndarray, encoding: str) -> None:

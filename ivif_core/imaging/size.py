@@ -54,7 +54,7 @@ def check_encoded(data: bytes | memoryview, what: str, maximum_megapixels: float
     except (struct.error, IndexError, ValueError, KeyError):
         raise InputError(f"{what} could not be decoded: its header is cut short or damaged") from None
     if size is None:
-        raise InputError(f"{what} could not be decoded: it is no image; expected {_FORMATS}")
+        raise InputError(f"{what} could not be decoded: it is not an image; expected {_FORMATS}")
     check_size(*size, what, maximum_megapixels)
 
 

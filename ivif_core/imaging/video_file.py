@@ -48,14 +48,14 @@ def open_video(path: Path, stack: ExitStack, maximum_megapixels: float = MAXIMUM
     """
     av = import_av()
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise InputError(f"{path} is no video that can be read: expected a regular file, no folder, pipe or device")
+        raise InputError(f"{path} cannot be read as a video: expected a regular file, not a folder, pipe or device")
     try:
         check_whole_video(path)
         container = stack.enter_context(av.open(address(path), options={"format_whitelist": _FORMATS}))
     except (OSError, av.FFmpegError) as error:
         is_other = error.errno == errno.EINVAL  # of none of the formats
         reason = "expected MP4, Matroska, AVI, MPEG or the like" if is_other else error.strerror
-        raise InputError(f"{path} is no video that can be read: {reason}") from error
+        raise InputError(f"{path} cannot be read as a video: {reason}") from error
     if not container.streams.video:
         raise InputError(f"{path} has no video in it")
     stream = container.streams.video[0]

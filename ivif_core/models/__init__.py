@@ -115,7 +115,7 @@ def check_model_target(path: Path, inputs: Iterable[str | Path | None] = ()) -> 
         except ModelError:
             ours = False
         if not ours:
-            raise OutputError(f"{printable(path)} is there and no model of ivif; remove it, or choose another folder")
+            raise OutputError(f"{printable(path)} exists and is not a model of ivif; remove it, or name another folder")
 
 
 def _operators(graph: bytes) -> set[str]:

@@ -16,7 +16,7 @@ def split_video(video: str | Path, folder: str | Path) -> int:
 
     Raises:
         MissingPackage: PyAV is not installed.
-        InputError: the file is no video that can be read to its end, or the folder cannot be made.
+        InputError: the file cannot be read as a video to its end, or the folder cannot be made.
     """
     video, folder = Path(video), Path(folder)
     make_folder(folder)

@@ -50,7 +50,7 @@ class CameraInfos:
         missing = [topic for source, topic in _TOPICS.items() if source not in self._cameras | self._refused]
         problems = [f"no {' and no '.join(missing)} yet"] if missing else []
         problems += [f"{_TOPICS[source]}: {reason}" for source, reason in self._refused.items()]
-        return f"registration camera_info: {'; '.join(problems)}; plain resize serves" if problems else ""
+        return f"registration camera_info: {'; '.join(problems)}; plain resize is used" if problems else ""
 
     @property
     def current(self) -> Resize | Pinhole:

@@ -149,7 +149,7 @@ class Pinhole(RemapRegistration):
             raise ConfigError(f"registration pinhole: rotation: expected nine numbers, row by row, got {rotation.size}")
         rotation = rotation.reshape(3, 3)
         if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
-            raise ConfigError("registration pinhole: rotation is no rotation matrix (nine numbers, row by row)")
+            raise ConfigError("registration pinhole: rotation is not a rotation matrix (nine numbers, row by row)")
         if not (np.isfinite(distance) and distance > 0) or translation.shape != (3,):
             raise ConfigError(
                 f"registration pinhole: expected a distance over 0 m and three metres, got {distance:g} m and "

@@ -48,7 +48,7 @@ PARAMETERS = (
     Parameter(
         "engine.compute_capabilities",
         "",
-        "GPUs that an engine of TensorRT for RTX serves, e.g. '8.6 8.9'; empty: 8.0 and later, or the Turing GPU in "
+        "GPUs that can run an engine of TensorRT for RTX, e.g. '8.6 8.9'; empty: 8.0 and later, or the Turing GPU in "
         "this machine.",
         live=False,
     ),

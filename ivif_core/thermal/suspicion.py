@@ -62,7 +62,7 @@ def _colours(infrared: np.ndarray, visible: np.ndarray) -> str:
                 "(or is the thermal one in false colour?)"
             )
         return (
-            "the thermal image is in false colour, whose brightness is no temperature: set the camera to white-hot, "
+            "the thermal image is in false colour, whose brightness is not temperature: set the camera to white-hot, "
             "or to 16-bit counts"
         )
     if visible.ndim == 2 and visible.dtype == np.uint16 and infrared.dtype == np.uint8:

@@ -40,7 +40,7 @@ def load_checkpoint(path: str | Path, *kinds: str) -> dict[str, Any]:
             warnings.simplefilter("ignore")  # about a file that is none of torch's; the error says so
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types on broken files
-        raise ModelError(f"{path} is no checkpoint, or is broken: {one_line(error)}") from error
+        raise ModelError(f"{path} is not a checkpoint, or is broken: {one_line(error)}") from error
     found = content.get("kind") if isinstance(content, dict) else None
     if found not in kinds:
         raise ModelError(f"{path} is a checkpoint of kind {shown(found)}; expected {' or '.join(map(repr, kinds))}")

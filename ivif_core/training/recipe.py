@@ -171,7 +171,7 @@ def load_recipe(kind: type[RecipeT], path: str | Path, overrides: Sequence[str] 
     for override in overrides:
         key, equals, text = override.partition("=")
         if not (key and equals):
-            raise ConfigError(f"recipe: '{override}' is no override; expected key=value")
+            raise ConfigError(f"recipe: '{override}' is not an override; expected key=value")
         *groups, last = key.split(".")
         place = values
         for group in groups:

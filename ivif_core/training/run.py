@@ -62,7 +62,7 @@ def start(recipe: RunRecipe) -> Fabric:
     except (ValueError, TypeError, ImportError, RuntimeError, MisconfigurationException) as error:
         keys = ("accelerator", "devices", "nodes", "strategy", "precision")
         asked = ", ".join(f"{key} {getattr(recipe, key)}" for key in keys)
-        raise ConfigError(f"recipe: {one_line(asked, 120)} cannot be had here: {one_line(error)}") from error
+        raise ConfigError(f"recipe: {one_line(asked, 120)} is not available here:{one_line(error)}") from error
     fabric.launch()
     if recipe.batch % fabric.world_size:
         raise ConfigError(f"recipe: batch {recipe.batch} does not divide among {fabric.world_size} processes")
@@ -82,7 +82,7 @@ def check_run_folder(recipe: RunRecipe) -> None:
     if not is_there(folder / DESCRIPTION):
         for name in ("recipe.yaml", CHECKPOINT):
             if is_there(folder / name):
-                raise OutputError(f"output={folder}: {name} there is of no run (no {DESCRIPTION}); name another folder")
+                raise OutputError(f"output={folder}: {name} is not from a run (no {DESCRIPTION}); name another folder")
 
 
 def seed_all(*key: int) -> None:

@@ -180,7 +180,7 @@ def check_folder(folder: Path, data: Path | None = None) -> None:
     for path in (picture, folder / VIDEO):
         check_name(path)
         if is_there(path) and not is_of_ivif(picture):
-            raise OutputError(f"{path} is there and of no earlier recording; remove it, or name another --output")
+            raise OutputError(f"{path} exists, not from an earlier recording; remove it, or name another --output")
 
 
 def summary(measured: Measured) -> str:

@@ -89,7 +89,7 @@ def test_pixels_are_those_of_pinhole_once_both_infos_came(graph):
     assert not np.array_equal(fused_with(pinhole()), fused_with(Resize()))
     rig = CalibratedRig(graph)
     rig.until_like(Resize())
-    rig.status("no thermal/camera_info and no rgb/camera_info yet; plain resize serves")
+    rig.status("no thermal/camera_info and no rgb/camera_info yet; plain resize is used")
     rig.until_said("camera_info: no thermal/camera_info yet", (rig.info, rgb_info()))
     rig.until_like(Resize())
     rig.until_like(pinhole(), (rig.thermal_info, thermal_info()), (rig.info, rgb_info()))
@@ -165,5 +165,5 @@ def test_depth_with_a_pinhole_file_and_a_malformed_depth_image(graph, tmp_path):
     depth, message = depth_image("16UC1")
     rig.until_like(pinhole(depth=depth), (rig.depth, message))
     message.encoding = "mono8"
-    rig.until_said("rgb/depth: depth image: encoding 'mono8' is none", (rig.depth, message))
+    rig.until_said("rgb/depth: depth image: encoding 'mono8' is not supported", (rig.depth, message))
     rig.until_like(pinhole(), (rig.depth, message))

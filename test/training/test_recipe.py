@@ -55,7 +55,7 @@ def test_file_and_overrides_become_typed_values(path):
         ("texts=[1]", r"texts\[0\] takes str, got 1"),
         ("bag=3", "bag is a group"),
         ("data.x=3", "data is a value, not a group"),
-        ("steps", "no override"),
+        ("steps", "not an override"),
         ("steps=[1", "cannot be read"),
         ("steps=.inf", r"steps takes int, got inf"),
         ("steps=.nan", r"steps takes int, got nan"),

@@ -98,7 +98,7 @@ def test_broken_and_foreign_checkpoints_are_named(tmp_path, recwarn):
         load_checkpoint(path, "test")
     path.write_bytes(pickle.dumps({"kind": "test"}, 4))
     recwarn.clear()
-    with pytest.raises(ModelError, match="is no checkpoint"):
+    with pytest.raises(ModelError, match="is not a checkpoint"):
         load_checkpoint(path, "test")
     assert not recwarn  # torch's own lines would stand before the one that counts
 
@@ -135,7 +135,7 @@ class Attack:
 def test_nothing_in_a_checkpoint_is_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"kind": "test", "step": 1, "recipe": {}, "model": Attack()}, "evil.pt")
-    with pytest.raises(ModelError, match="is no checkpoint, or is broken"):
+    with pytest.raises(ModelError, match="is not a checkpoint, or is broken"):
         load_checkpoint("evil.pt", "test")
     assert not Path("attacked").exists()
 

@@ -92,7 +92,7 @@ class FullTensorRt(Library):
 
     def serves(self, gpu: Gpu | None, options: EngineOptions) -> str:
         if gpu is None:
-            raise BackendUnavailable("TensorRT builds on the GPU that the engine is for, and there is none here")
+            raise BackendUnavailable("TensorRT builds an engine on the GPU that runs it, and there is none here")
         if options.compute_capabilities:
             raise ConfigError("compute capabilities are chosen with TensorRT for RTX; TensorRT takes --hardware")
         return {"exact": " ".join(gpu), "compute_capability": gpu[1], "ampere_plus": "8.0+"}[options.hardware]
@@ -127,7 +127,7 @@ class TensorRtForRtx(Library):
     def why_not_on(self, capability: str) -> str | None:
         if capability in self.CAPABILITIES or float(capability) > float(self.CAPABILITIES[-1]):
             return None
-        return f"TensorRT for RTX serves compute capability {', '.join(self.CAPABILITIES)}, this GPU has {capability}"
+        return f"TensorRT for RTX supports compute capability {', '.join(self.CAPABILITIES)}, this GPU has {capability}"
 
     def _chosen(self, gpu: Gpu | None, options: EngineOptions) -> tuple[str, ...]:
         if options.hardware != "exact":

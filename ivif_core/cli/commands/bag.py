@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_topic_arguments(parser)
     parser.add_argument("--topic", default=FUSED_TOPIC, help="of the fused images (default: %(default)s)")
     parser.add_argument("--keep-all", action="store_true", help="copy all other messages too, bit by bit")
-    parser.add_argument("--overwrite", action="store_true", help="replace OUT where it is there already")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     add_parameter_arguments(parser)
 
 

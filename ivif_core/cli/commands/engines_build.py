@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dla-core", type=whole(0, MOST_DEVICES), metavar="N", help="run on this DLA core of a Jetson")
     parser.add_argument("--library", choices=LIBRARIES, default="auto", help="tensorrt-rtx builds without a GPU too")
     parser.add_argument("--compute-capability", nargs="+", metavar="N.N", help="with tensorrt-rtx: GPUs to serve")
-    parser.add_argument("--hardware", choices=HARDWARE, default=default.hardware, help="GPUs that the engine serves")
+    parser.add_argument("--hardware", choices=HARDWARE, default=default.hardware, help="GPUs that can run the engine")
     parser.add_argument("--version-compatible", action="store_true", help="serve later TensorRT of the same major too")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="default: ivif/engines in the XDG cache directory")
     parser.add_argument("--dry-run", action="store_true", help="print what would be built, and its cache key")

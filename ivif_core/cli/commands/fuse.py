@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="images are frames in order of their names: the range of 16-bit infrared follows them, as in videos",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace output files that are there already")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing output files")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -72,7 +72,7 @@ def _frames(args: argparse.Namespace) -> tuple[Frames, Settings]:
         with tqdm(desc="reading", unit="pair", disable=None) as bar:
             return bag_frames(first, topics, settings, bar.update), settings
     if args.infrared or args.visible:
-        raise InputError(f"--infrared and --visible name topics of a bag; {printable(first)} is none")
+        raise InputError(f"--infrared and --visible name topics of a bag; {printable(first)} is not one")
     if len(inputs) == 1 and (first / "infrared").is_dir() and (first / "visible").is_dir():
         inputs = [first / "infrared", first / "visible"]
     if len(inputs) == 2 and not all(map(is_photo, inputs)):

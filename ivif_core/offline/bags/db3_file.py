@@ -137,7 +137,7 @@ class Db3File:
             kind, root, text = found[0]
             is_plain = kind == "table" and isinstance(root, int) and root > 0 and isinstance(text, str)
             if len(found) > 1 or not is_plain or text.split()[:2] != ["CREATE", "TABLE"]:
-                raise InputError(f"{self._path}: {table} is no plain table; refused")
+                raise InputError(f"{self._path}: {table} is not a plain table; refused")
             # The name is one of ours: a pragma takes no parameter, and its table form is what the authorizer refuses.
             # (place, name, type, not null, default, key, hidden); generated and virtual columns are hidden ones
             about = self._database.execute(f"PRAGMA table_xinfo({table})").fetchall()
@@ -232,14 +232,14 @@ def _pages(path: Path) -> tuple[int, int, bytes]:
     """Number of whole pages, size of a page, and the file's head.
 
     Raises:
-        InputError: it is no SQLite file, or has no whole page.
+        InputError: it is not an SQLite file, or has no whole page.
     """
     with path.open("rb") as file:
         head = file.read(100)
     page = int.from_bytes(head[16:18], "big")
     page = 65536 if page == 1 else page
     if len(head) < 100 or not head.startswith(b"SQLite format 3\0") or page < 512:
-        raise InputError(f"{path} is no SQLite file")
+        raise InputError(f"{path} is not an SQLite file")
     if path.stat().st_size < page:
         raise InputError(f"{path} is cut short")
     return path.stat().st_size // page, page, head

@@ -132,7 +132,7 @@ class SalvagedMcap:
             path: the file.
 
         Raises:
-            InputError: it is no MCAP file, or not one message of it can be read.
+            InputError: it is not an MCAP file, or not one message of it can be read.
         """
         self._path = path
         self._schemas: dict[int, tuple[str, str, str]] = {}
@@ -249,7 +249,7 @@ def _salvaged(path: Path) -> Iterator[tuple[int, memoryview]]:
     size = path.stat().st_size
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            raise InputError(f"{path} is no MCAP file")
+            raise InputError(f"{path} is not an MCAP file")
         for opcode, start, length in _records(file, size):
             if opcode in (_DATA_END, _FOOTER):
                 return

@@ -65,7 +65,7 @@ class Restart:
 class Malformed:
     """Stands for a pair or message that is of no use; counted where all work comes together."""
 
-    why: str = "a message of its image topics is no image"
+    why: str = "a message of its image topics is not an image"
 
 
 class BagPairs:

@@ -93,7 +93,7 @@ def storage_suffix(path: Path) -> str:
 def _open(path: Path, salvage: Path | None, stack: ExitStack) -> Recording:
     metadata, broken = None, ""
     if path.exists() and not path.is_dir() and not path.is_file():  # a device or a pipe
-        raise InputError(f"{path} is no bag; expected a folder, or a .mcap, .db3 or .bag file")
+        raise InputError(f"{path} is not a bag; expected a folder, or a .mcap, .db3 or .bag file")
     try:
         metadata = _metadata_of(path)
         files = metadata.files if metadata else [path]
@@ -135,7 +135,7 @@ def _metadata_of(path: Path) -> _Metadata | None:
     place = folder / _METADATA
     if not place.is_file():
         if path.is_dir():
-            raise BrokenBag(f"{path} is no bag: it has no metadata.yaml (`ros2 bag reindex` makes it anew)")
+            raise BrokenBag(f"{path} is not a bag: it has no metadata.yaml (`ros2 bag reindex` makes it anew)")
         return None
     if path.is_file() and not _is_storage(path):
         return None
@@ -192,7 +192,7 @@ def _split_files(folder: Path) -> list[Path]:
     """The files of the one recording in a folder whose metadata are lost: name_0, name_1 …"""
     files = sorted((file for file in folder.iterdir() if _is_storage(file) and file.is_file()), key=_number)
     if not files:
-        raise InputError(f"{folder} is no bag: no .mcap or .db3 file in it")
+        raise InputError(f"{folder} is not a bag: no .mcap or .db3 file in it")
     names = sorted({(_number(file)[0], _suffix(file)) for file in files})
     if len(names) > 1:
         has = ", ".join(stem + suffix for stem, suffix in names[:5])
@@ -221,7 +221,7 @@ def _open_file(file: Path, stack: ExitStack) -> StorageFile:
     kinds = {".mcap": McapFile, ".db3": Db3File, ".bag": Ros1File}
     kind = kinds.get(_suffix(file))
     if kind is None:
-        raise InputError(f"{file} is no bag; expected a folder, or a .mcap, .db3 or .bag file")
+        raise InputError(f"{file} is not a bag; expected a folder, or a .mcap, .db3 or .bag file")
     return _closing(kind(_plain(file, stack)), stack)
 
 
@@ -251,5 +251,5 @@ def _closing(file: Any, stack: ExitStack) -> StorageFile:
 
 def _in_one_line(path: Path, reason: str) -> str:
     reason = " ".join(reason.split())
-    says_so = "cannot be read" in reason or "is no bag" in reason
+    says_so = "cannot be read" in reason or "is not a bag" in reason
     return reason if says_so else f"{path}: the bag cannot be read: {reason}"

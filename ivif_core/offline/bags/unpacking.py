@@ -143,7 +143,7 @@ def most_unpacked(file: BinaryIO, length: int, compression: str) -> int:
         elif compression == "lz4" and magic == 0x184D2204:
             most += _lz4_blocks(file, end)
         else:
-            raise InputError(f"this is no {compression[:40]} data")
+            raise InputError(f"this is not {compression[:40]} data")
     return most
 
 

@@ -64,7 +64,7 @@ def test_what_is_missing_or_broken_is_named_and_the_rest_is_measured(folders, ca
     assert main(["evaluate", "mean", "infrared", "visible", "--json", "out.json", "--workers", "1"]) == 1
     assert list(strict(folders / "out.json")["mean"]["images"]) == ["scene0", "scene3", "scene4"]
     said = capsys.readouterr().err
-    assert "infrared/scene2.png" in said and "mean/scene1.png could not be decoded: it is no image" in said
+    assert "infrared/scene2.png" in said and "mean/scene1.png could not be decoded: it is not an image" in said
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_videos_are_sequences(folders, capsys):
 def test_what_is_no_video_is_named(folders, capsys):
     (folders / "clip.mp4").write_bytes(b"no video")
     assert main(["evaluate", "clip.mp4", "infrared", "visible"]) == 2
-    assert "clip.mp4 is no video" in capsys.readouterr().err
+    assert "clip.mp4 cannot be read as a video" in capsys.readouterr().err
 
 
 def bright_squares_detector(path):

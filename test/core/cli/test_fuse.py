@@ -62,7 +62,7 @@ def test_what_is_there_is_replaced_only_when_asked(folders, fuse, tmp_path, caps
     (out / "b.png").write_bytes(b"mine")
     assert fuse(output=out) == 0
     assert (out / "b.png").read_bytes() == b"mine"
-    assert "2 pairs fused" in (said := capsys.readouterr().out) and "1 were there already" in said
+    assert "2 pairs fused" in (said := capsys.readouterr().out) and "1 existed already" in said
     assert fuse("--overwrite", output=out) == 0
     np.testing.assert_array_equal(cv2.imread(str(out / "b.png")), colour.recompose(*brighter(folders, "b")))
 

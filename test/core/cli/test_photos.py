@@ -172,7 +172,7 @@ def test_what_is_extracted_is_fused_to_the_same(inspection, fuse, tmp_path, caps
     fused = settings.fuser(is_stream=False).fuse(counts, cv2.imread(str(out / "visible" / "0.png")))
     direct = Fuser(registration=photo.registration).fuse(photo.celsius, photo.visible)
     assert np.abs(fused.astype(int) - direct).mean() < 0.5
-    assert main(["extract", str(inspection), "-o", str(out)]) == 2  # it is there already
+    assert main(["extract", str(inspection), "-o", str(out)]) == 2  # it exists already
 
 
 def test_hot_photos_take_coarser_steps(tmp_path, rng):

@@ -120,7 +120,7 @@ def test_our_own_folder_is_replaced_only_when_asked(tmp_path, data):
     assert json.loads((target / MARK).read_text())["files"] == {"inside/file": 5}
     with pytest.raises(OutputError, match="--overwrite"):
         check_folder(target, [data], overwrite=False)
-    with pytest.raises(OutputError, match="meanwhile"):
+    with pytest.raises(OutputError, match="another run has just made it"):
         place(target, "second")
     check_folder(target, [data], overwrite=True)
     place(target, "second", overwrite=True)

@@ -16,7 +16,7 @@ def test_ordinary_files_are_read(tmp_path):
     with pytest.raises(ConfigError, match="larger than 10 bytes"):
         read_bytes(path, 10)
     path.write_bytes(b"a\xff")
-    with pytest.raises(ConfigError, match="no UTF-8 text at byte 1"):
+    with pytest.raises(ConfigError, match="byte 1 is not UTF-8"):
         read_text(path)
 
 

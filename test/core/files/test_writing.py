@@ -108,7 +108,7 @@ def test_the_longest_name_works(tmp_path):
 
 def test_what_appears_meanwhile_is_kept_unless_it_may_be_replaced(tmp_path):
     path = tmp_path / "a"
-    with pytest.raises(OutputError, match="there already"), temporary_file(path, overwrite=False) as temporary:
+    with pytest.raises(OutputError, match="already exists"), temporary_file(path, overwrite=False) as temporary:
         temporary.write_text("ours")
         path.write_text("theirs")
     assert path.read_text() == "theirs" and names(tmp_path) == ["a"]

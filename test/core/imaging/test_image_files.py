@@ -81,7 +81,7 @@ def test_a_file_cut_short_is_an_error_and_not_half_a_picture(tmp_path, suffix):
     with pytest.raises(InputError, match="cut short"):
         read_infrared(tmp_path / f"cut{suffix}")
     (tmp_path / f"noise{suffix}").write_bytes(b"not an image")
-    with pytest.raises(InputError, match="no image"):
+    with pytest.raises(InputError, match="not an image"):
         read_visible(tmp_path / f"noise{suffix}")
 
 

@@ -65,7 +65,7 @@ def test_slop_offset_and_every(tmp_path):
     assert extract(tmp_path / "bag", tmp_path / "a", settings=shifted, **TOPICS).pairs == 6
     found = extract(tmp_path / "bag", tmp_path / "b", every=3, **TOPICS)
     assert found.pairs == 2 and len(list((tmp_path / "b/visible").iterdir())) == 2
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         extract(tmp_path / "bag", tmp_path / "b", **TOPICS)
 
 

@@ -121,8 +121,8 @@ def damaged(rng: np.random.Generator) -> dict[str, tuple[bytes, str]]:
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 640 480\n"
     return {
         "plain": (plain, "no thermal data of a FLIR camera"),
-        "png": (cv2.imencode(".png", np.zeros((9, 9), np.uint8))[1].tobytes(), "is no JPEG"),
-        "empty": (b"", "is no JPEG"),
+        "png": (cv2.imencode(".png", np.zeros((9, 9), np.uint8))[1].tobytes(), "is not a JPEG"),
+        "empty": (b"", "is not a JPEG"),
         "cut": (flir.in_jpeg(whole)[:-300], "cut short"),
         "cut in the data": (flir.in_jpeg(whole)[:5000], "cut short"),
         "no visible": (flir.make_photo(rng, flir.EMBEDDED), "no visible picture"),

@@ -145,7 +145,7 @@ def test_errors_leave_nothing_behind(fuser, tmp_path, capsys):
     text.write_text("no video")
     out = tmp_path / "out.mkv"
     for arguments, says in (
-        ((text, visible, out), "no video"),
+        ((text, visible, out), "cannot be read as a video"),
         ((infrared, tmp_path / "missing.mp4", out), "missing.mp4"),
         ((infrared, visible, tmp_path / "out.gif"), "expected .mp4"),
         ((infrared, visible, visible), "is an input"),

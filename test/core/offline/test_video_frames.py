@@ -21,7 +21,7 @@ def test_frames_come_out_in_order(tmp_path):
 
 def test_what_is_no_video_is_named(tmp_path):
     (tmp_path / "v.mp4").write_bytes(bytes(1000))
-    with pytest.raises(InputError, match=r"v\.mp4 is no video"):
+    with pytest.raises(InputError, match=r"v\.mp4 cannot be read as a video"):
         split_video(tmp_path / "v.mp4", tmp_path / "frames")
     with pytest.raises(InputError, match="cannot make"):
         split_video(tmp_path / "v.mp4", tmp_path / "v.mp4")

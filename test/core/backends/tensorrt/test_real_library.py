@@ -176,7 +176,7 @@ def test_choice_of_the_library(monkeypatch) -> None:
     assert choose("auto", "9.0").name == "tensorrt"  # which TensorRT for RTX does not serve
     assert choose("tensorrt").name == "tensorrt"
     installed.remove("tensorrt")
-    with pytest.raises(BackendUnavailable, match=r"serves compute capability 7.5.*tensorrt is not installed"):
+    with pytest.raises(BackendUnavailable, match=r"supports compute capability 7.5.*tensorrt is not installed"):
         choose("auto", "9.0")
 
 

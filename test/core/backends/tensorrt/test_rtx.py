@@ -66,7 +66,7 @@ def test_turing_has_an_engine_of_its_own_and_hopper_none(standin, model, options
         assert backend.runner.plan()[1]["gpu"] == "7.5" != usual
         assert_fuses(backend, 0)
     standin.cuda.capability = (9, 0)
-    assert "serves compute capability 7.5, 8.0" in (TensorRtRunner.why_unavailable() or "")
+    assert "supports compute capability 7.5, 8.0" in (TensorRtRunner.why_unavailable() or "")
     named = TensorRtRunner(model, engine=EngineOptions(**{**vars(options), "library": "tensorrt-rtx"}))
     assert named.build()["gpu"] == usual  # a server with such a GPU builds for others
     with pytest.raises(BackendUnavailable, match=r"this GPU has 9\.0"):

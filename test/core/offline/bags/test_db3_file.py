@@ -66,7 +66,7 @@ def test_sql_in_the_schema_never_runs(path, tmp_path, sql, has_metadata):
 
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x AS id, 1 AS topic_id"
 HOSTILE = {
-    "messages are a view": (f"CREATE VIEW messages AS {ENDLESS}, x AS timestamp, x'00' AS data FROM c", "no plain"),
+    "messages are a view": (f"CREATE VIEW messages AS {ENDLESS}, x AS timestamp, x'00' AS data FROM c", "not a plain"),
     "messages are virtual": (
         "CREATE VIRTUAL TABLE messages USING fts5(id, topic_id, timestamp, data)",
         "plain",
@@ -94,7 +94,7 @@ def test_a_schema_that_would_run_is_refused(path, name):
 
 def test_topics_as_a_view_are_refused(path):
     change(path, "ALTER TABLE topics RENAME TO t", "CREATE VIEW topics AS SELECT * FROM t")
-    with pytest.raises(InputError, match="topics is no plain table"):
+    with pytest.raises(InputError, match="topics is not a plain table"):
         Db3File(path)
 
 

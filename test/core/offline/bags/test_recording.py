@@ -165,5 +165,5 @@ def test_exit_statuses_of_damaged_and_of_useless_bags(tmp_path, capsys, mcap, to
 
 @pytest.mark.parametrize("place", ["/dev/zero", "/dev/null"])
 def test_a_device_is_no_bag(place):
-    with pytest.raises(InputError, match=f"^{place} is no bag; expected a folder"), open_recording(Path(place)):
+    with pytest.raises(InputError, match=f"^{place} is not a bag; expected a folder"), open_recording(Path(place)):
         pass
