@@ -7,15 +7,13 @@ import subprocess
 import sys
 import time
 
-from ivif_ros.tools.benchmark import ProcessMeter
+from ivif_ros.tools.benchmark import ProcessMeter, main
 
 
-def test_counts_latencies_and_the_share_of_each_process(tmp_path):
+def test_counts_latencies_and_the_share_of_each_process(tmp_path, capsys):
     arguments = ["--infrared-size", "64x64", "--visible-size", "64x64", "--rate", "20", "--seconds", "2"]
-    command = [sys.executable, "-m", "ivif_ros.tools.benchmark", *arguments, "--json", str(tmp_path / "result.json")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    assert main([*arguments, "--json", str(tmp_path / "result.json")]) == 0
+    result = json.loads(capsys.readouterr().out)
     assert result == json.loads((tmp_path / "result.json").read_text())
     assert result["sent"] == 40 and 0 < result["fused"] <= 40
     assert result["fused"] + sum(result["dropped"].values()) <= 40
