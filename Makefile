@@ -22,6 +22,10 @@ DOCS := .venv-docs
 PIP_FLAGS := --quiet --disable-pip-version-check
 # Cameras in real time on a machine that others use too: what fails on a live graph is tried again, and the summary says so.
 LIVE := --reruns 2
+# Two processes, one for each core, of which each takes whole files; the run ends with the first one that crashes.
+BOTH_CORES := -n 2 --dist loadfile --max-worker-restart=0
+# Cameras at their rate: a late image is a gap, so nothing else runs beside these.
+REAL_TIME := test/ros/test_missing_camera.py
 TORCH_TESTS := test/training test/core/backends/test_torch.py
 # What OpenCV, NumPy and cv_bridge have a hand in; all others: make test-robot ROBOT_TESTS=test/ros
 ROBOT_TESTS := $(patsubst %,test/ros/test_%.py,calibrated_cameras camera_transforms compiled_cv_bridge conversion \
@@ -35,14 +39,17 @@ demo: $(VENV)/demo.stamp
 	$(VENV)/bin/python -m ivif_ros.tools.demo $(if $(DATA),"$(DATA)") $(if $(INFRARED),--infrared-topic "$(INFRARED)") \
 		$(if $(VISIBLE),--visible-topic "$(VISIBLE)") --seconds $(SECONDS_OF_DEMO) --output out
 
-# The core on both cores at once, then the live ROS graph by itself, then all that needs torch, which no other process loads.
+# The core, then the live ROS graph (each test in a ROS domain of its own), then all that needs torch, which no other process
+# loads: each on both cores.
 test: $(VENV)/test.stamp
-	$(VENV)/bin/python -m pytest -p no:rerunfailures -n 2 --dist loadfile $(addprefix --ignore=,$(TORCH_TESTS)) --ignore=test/ros --ignore=test/fuzz
-	$(VENV)/bin/python -m pytest $(LIVE) test/ros test/fuzz
-	$(VENV)/bin/python -m pytest $(TORCH_TESTS)
+	$(VENV)/bin/python -m pytest -p no:rerunfailures $(BOTH_CORES) $(addprefix --ignore=,$(TORCH_TESTS)) --ignore=test/ros --ignore=test/fuzz
+	$(VENV)/bin/python -m pytest $(LIVE) $(BOTH_CORES) --ignore=$(REAL_TIME) test/ros test/fuzz
+	$(VENV)/bin/python -m pytest $(LIVE) $(REAL_TIME)
+	$(VENV)/bin/python -m pytest -p no:rerunfailures $(BOTH_CORES) $(TORCH_TESTS)
 
 test-jazzy: $(JAZZY)/test.stamp
-	$(JAZZY)/bin/python -m pytest $(LIVE) test/ros
+	$(JAZZY)/bin/python -m pytest $(LIVE) $(BOTH_CORES) --ignore=$(REAL_TIME) test/ros
+	$(JAZZY)/bin/python -m pytest $(LIVE) $(REAL_TIME)
 
 test-robot: $(ROBOT)/test.stamp
 	$(ROBOT)/bin/python -m pytest $(LIVE) $(ROBOT_TESTS)
