@@ -215,7 +215,7 @@ def node(folder: Path) -> Iterator[dict[str, Any]]:
             yield {"what": name, "value": value}
 
 
-def _pairs(folder: Path | None) -> list[tuple[np.ndarray, np.ndarray]]:
+def read_pairs(folder: Path | None) -> list[tuple[np.ndarray, np.ndarray]]:
     """Pairs of a folder with infrared/ and visible/, or frames of the rendered street."""
     if folder is None:
         street = Street((640, 480))
@@ -246,7 +246,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if usable:
         report.run("speed on the GPU", lambda: speed(model, sizes, arguments.rounds, usable))
         report.run("throughput", lambda: throughput(model, sizes, arguments.rounds, usable))
-        report.run("pixels against ONNX Runtime", lambda: pixels(model, _pairs(arguments.pairs), usable))
+        report.run("pixels against ONNX Runtime", lambda: pixels(model, read_pairs(arguments.pairs), usable))
         report.run("memory", lambda: memory(model, sizes[-1], usable))
         report.run("node at 3840×2160, 30 Hz", lambda: node(folder))
     else:

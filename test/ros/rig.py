@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
@@ -113,6 +113,11 @@ class Rig:
     def transition(self, transition: int) -> bool:
         client = self.tester.create_client(ChangeState, f"{self.fusion.get_fully_qualified_name()}/change_state")
         return self.graph.call(client, ChangeState.Request(transition=Transition(id=transition))).success
+
+    def state(self) -> int:
+        """One of `lifecycle_msgs.msg.State`'s primary states."""
+        client = self.tester.create_client(GetState, f"{self.fusion.get_fully_qualified_name()}/get_state")
+        return self.graph.call(client, GetState.Request()).current_state.id
 
 
 def pair_of(counts, visible):

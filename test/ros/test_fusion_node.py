@@ -249,7 +249,7 @@ def test_lifecycle_transitions_by_service(graph):
     rig.until_fused(make_pair)
     assert wait_for(lambda: any("onnxruntime" in str(array.status[0].values) for array in rig.diagnostics))
     assert rig.transition(Transition.TRANSITION_ACTIVE_SHUTDOWN)
-    assert rig.fusion._state_machine.current_state[0] == State.PRIMARY_STATE_FINALIZED
+    assert rig.state() == State.PRIMARY_STATE_FINALIZED
 
 
 def test_a_configuration_that_fails_leaves_the_node_unconfigured_and_able_to_recover(graph):

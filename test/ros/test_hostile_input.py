@@ -153,8 +153,8 @@ def test_a_live_registration_file_that_is_none_is_refused_and_the_stream_goes_on
 
 
 def test_a_file_that_takes_too_long_is_refused_while_pairs_are_fused(graph, monkeypatch, tmp_path):
+    monkeypatch.setattr("ivif_ros.fusion_node.FILE_WAIT", 0.05)
     rig = Rig(graph)
-    rig.fusion._read_files._seconds = 0.05
     hanging = threading.Event()
     monkeypatch.setattr("ivif_core.settings.settings.make_registration", lambda *_, **__: hanging.wait(20))
     result = rig.set(registration__mode="none")[0]
@@ -218,13 +218,13 @@ def test_a_transition_that_raises_can_be_tried_again(graph, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr("ivif_ros.session.Outputs", lambda *_: 1 / 0)
         assert rig.fusion.trigger_configure() == TransitionCallbackReturn.ERROR
-    assert rig.fusion._state_machine.current_state[0] == State.PRIMARY_STATE_UNCONFIGURED
+    assert rig.state() == State.PRIMARY_STATE_UNCONFIGURED
     assert rig.fusion.guard.failures == {"configure": 1}
     assert rig.fusion.trigger_configure() == TransitionCallbackReturn.SUCCESS
     with monkeypatch.context() as broken:
         broken.setattr("ivif_ros.stream.subscribe", lambda *_: 1 / 0)
         assert rig.fusion.trigger_activate() == TransitionCallbackReturn.ERROR
-    assert rig.fusion._state_machine.current_state[0] == State.PRIMARY_STATE_UNCONFIGURED
+    assert rig.state() == State.PRIMARY_STATE_UNCONFIGURED
     assert rig.fusion.start()
     rig.connect()
     rig.until_fused(pair_of(*scene()))

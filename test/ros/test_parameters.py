@@ -147,7 +147,7 @@ def test_names_of_ros_itself_are_taken_from_file_and_command_line(context):
     arguments += ["-p", "qos_overrides./thermal/image_raw.subscription.reliability:=reliable"]
     with node_with(context, arguments) as node:
         assert declare(node)["slop"] == 1.0
-        for name in node._parameters:
+        for name in node.get_parameters_by_prefix(""):
             assert is_foreign(name) or name in Settings.from_values().values, name
         assert not refusal(node, [RosParameter("use_sim_time", value=False)])
 

@@ -60,7 +60,7 @@ def test_an_error_loses_only_the_rows_after_it() -> None:
 
 
 def test_pixels_are_compared_at_three_vividnesses(monkeypatch) -> None:
-    pairs = [(infrared[:96, :128], visible[:96, :128]) for infrared, visible in gpu._pairs(None)[:2]]
+    pairs = [(infrared[:96, :128], visible[:96, :128]) for infrared, visible in gpu.read_pairs(None)[:2]]
     (same,) = gpu.pixels(resolve_model(), pairs, ["onnxruntime"])
     assert same == {"backend": "onnxruntime", "pairs": 2, "largest": 0, "mean": 0.0}
     real, seen = Fuser.fuse, []

@@ -198,6 +198,7 @@ BUILD = """
 import sys
 from ivif_core.backends import EngineOptions
 from ivif_core.backends.tensorrt import runner
+from ivif_core.backends.tensorrt.engine_cache import EngineCache
 real = runner.build_engine
 def build(*arguments, **more):
     print("builds", flush=True)
@@ -206,7 +207,7 @@ runner.build_engine = build
 options = EngineOptions(library="tensorrt-rtx", cache=sys.argv[2], maximum=(96, 128), optimum=(64, 64))
 made = runner.TensorRtRunner(sys.argv[1], engine=options)
 made.build()
-print(len(made._cache().load(made.plan()[0])))
+print(len(EngineCache(sys.argv[2]).load(made.plan()[0])))
 """
 
 
