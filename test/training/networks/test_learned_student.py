@@ -92,7 +92,7 @@ def test_means_of_cells_have_gains_of_their_own() -> None:
     student.maps.head.bias[:] = numbers.repeat_interleave(4)
     seen = student.statistics(*pair(64, 96))
     (infrared,), (visible,) = seen[:, 0], seen[:, 2]
-    level = 0.07 + 0.9 * np.maximum(infrared, visible) + 1.0 * np.minimum(infrared, visible)
+    level = 0.07 + 0.9 * torch.maximum(infrared, visible) + 1.0 * torch.minimum(infrared, visible)
     vivid = -0.2 + 0.4 * infrared - 0.3 * visible
     wanted = {0.0: (level, 0.0, 0.6), 1.0: (vivid, -1.8, 0.5)}
     for (vividness, (levels, of_infrared, of_visible)), maps in zip(
