@@ -22,7 +22,8 @@ from ivif_core.registration.base import Registration, Resize
 from ivif_core.registration.blending import StandIn
 from ivif_core.thermal.scaling import PercentileScaling, ThermalScaling, scaled
 
-DEFAULT_VIVIDNESS = 0.25
+DEFAULT_VIVIDNESS = 0.0
+"""Where a stock detector finds most in fused images (docs/student.md)."""
 
 _MOST_WORKERS = 4
 """Each holds the network's memory once more; one thread that decodes hardly feeds more."""

@@ -24,7 +24,7 @@ from ivif_core.models import read_metadata, resolve_model
 from ivif_core.models.local_affine import CELL
 from ivif_core.training.checkpoint import load_checkpoint, load_state
 from ivif_core.training.data.batches import batches
-from ivif_core.training.data.degradation import Degradation, relight, worsen
+from ivif_core.training.data.degradation import Degradation, blind, relight, worsen
 from ivif_core.training.data.frames import Frames
 from ivif_core.training.data.pairs import FolderPairs, Pair, is_held_out, split
 from ivif_core.training.export import export_student
@@ -99,6 +99,7 @@ def distill_student(recipe: StudentRecipe) -> list[Path]:
         scene = exchanged(
             scene, lit, batch["relight"] & (torch.rand(len(batch["relight"])) < recipe.relit).to(fabric.device)
         )
+        scene = blind(*scene, recipe.degradation)
         worse = worsen(*scene, recipe.degradation)
         seen = exchanged(scene, worse, (torch.rand(len(scene[0])) < recipe.worsened).to(fabric.device))
         faithful_maps, vivid_maps = student.both_maps(*seen)
@@ -176,6 +177,7 @@ def losses(
             "detail": detail,
             **teaching.faithful_guards(faithful, sources, by_rules, recipe.faithful),
             "noise": cameras.noise_excess(faithful, recipe.faithful.noise_gain),
+            "warm": teaching.warm_loss(levels_0, recipe.faithful.warm_share * hot, hot),
         },
         "teacher": {**tone, **teaching.teacher_parts(vivid, goal)},
         "guards": {

@@ -20,6 +20,7 @@ class Degradation:
         blur, noise, stripes, dead, shift: share of the images with that fault.
         noise_deviation: largest standard deviation of the noise.
         shift_pixels: largest misregistration.
+    blind: share of the images of either source in which a camera is blind to an area, mostly by saturation.
     """
 
     darken: float = 0.5
@@ -33,6 +34,7 @@ class Degradation:
     dead: float = 0.08
     shift: float = 0.1
     shift_pixels: int = 2
+    blind: float = 0.15
 
 
 def relight(infrared: Tensor, visible: Tensor, recipe: Degradation) -> tuple[Tensor, Tensor]:
@@ -54,6 +56,11 @@ def relight(infrared: Tensor, visible: Tensor, recipe: Degradation) -> tuple[Ten
     infrared = torch.where(_chosen(count, recipe.flatten, infrared), flat, infrared)
     visible = torch.where(_chosen(count, recipe.glare, visible), _with_glare(visible), visible)
     return infrared, visible
+
+
+def blind(infrared: Tensor, visible: Tensor, recipe: Degradation) -> tuple[Tensor, Tensor]:
+    """White or, once in four times, black boxes: what is in one, only the other camera sees. Arguments as `relight`."""
+    return _with_blind_box(infrared, recipe.blind), _with_blind_box(visible, recipe.blind)
 
 
 def worsen(infrared: Tensor, visible: Tensor, recipe: Degradation) -> tuple[Tensor, Tensor]:
@@ -86,6 +93,15 @@ def _with_glare(visible: Tensor) -> Tensor:
     radius = 12 + 28 * _uniform(count)
     light = 1.3 * torch.exp(-((torch.sqrt(y * y + x * x) - radius).clamp_min(0) / (0.4 * radius)))
     return (visible + light.to(visible)).clamp(0, 1)
+
+
+def _with_blind_box(image: Tensor, share: float) -> Tensor:
+    """A box of 16 to 200 pixels a side, at its border over 4 pixels, somewhere in `share` of the images."""
+    count, _, height, width = image.shape
+    y = (torch.arange(height).view(1, 1, -1, 1) - _uniform(count) * height).abs() - 8 - 92 * _uniform(count)
+    x = (torch.arange(width).view(1, 1, 1, -1) - _uniform(count) * width).abs() - 8 - 92 * _uniform(count)
+    inside = (-torch.maximum(x, y) / 4).clamp(0, 1).to(image) * _chosen(count, share, image)
+    return torch.lerp(image, _chosen(count, 0.75, image).to(image), inside)
 
 
 def _uniform(count: int) -> Tensor:

@@ -37,11 +37,10 @@ class Sources:
 
     def glare_loss(self, fused: Tensor, share: float) -> Tensor:
         """As `structure.glare_loss`."""
-        if not self._blinded.any():
+        if not self._blinded:
             return 0 * fused.mean((1, 2, 3))
-        target = share * self._contrast
-        missing = (target.abs() - (fused - box_mean(fused, 15)) * target.sign()).relu()
-        return (255 * self._blinded * missing).sum((1, 2, 3)) / self._blinded.sum((1, 2, 3)).clamp_min(200)
+        contrast = fused - box_mean(fused, 15)
+        return sum(structure.contrast_lost(contrast, where, share * seen) for where, seen in self._blinded)
 
     @cached_property
     @torch.no_grad()
@@ -60,10 +59,7 @@ class Sources:
 
     @cached_property
     @torch.no_grad()
-    def _blinded(self) -> Tensor:
-        return structure.blinded(self.visible)
-
-    @cached_property
-    @torch.no_grad()
-    def _contrast(self) -> Tensor:
-        return self.infrared - box_mean(self.infrared, 15)
+    def _blinded(self) -> list[tuple[Tensor, Tensor]]:
+        """Where a source is blinded anywhere, and the other one's local contrast."""
+        areas = ((structure.blinded(one), other) for one, other in (self.both[::-1], self.both))
+        return [(where, seen - box_mean(seen, 15)) for where, seen in areas if where.any()]

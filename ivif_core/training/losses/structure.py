@@ -178,18 +178,22 @@ def noise_excess(fused: Tensor, infrared: Tensor, visible: Tensor, gain: float, 
 
 
 def glare_loss(fused: Tensor, infrared: Tensor, visible: Tensor, share: float) -> Tensor:
-    """Penalty: infrared contrast lost in front of blinding light.
+    """Penalty: contrast of one source lost where the other one is blinded, by light or by heat.
 
-    Where the visible image is saturated (≥ 245) all over a 15×15 window, the fused image must keep `share` of the
-    infrared's local contrast, with its sign.
+    Where a source is saturated (≥ 245) all over a 15×15 window, the fused image must keep `share` of the other one's
+    local contrast, with its sign.
     """
-    saturated = blinded(visible)
-    target = share * (infrared - box_mean(infrared, 15))
-    missing = (fused - box_mean(fused, 15) - target) * target.sign()
-    loss = saturated * (-missing).relu()
-    return (255 * loss).sum((1, 2, 3)) / saturated.sum((1, 2, 3)).clamp_min(200)
+    contrast = fused - box_mean(fused, 15)
+    pairs = ((blinded(visible), infrared), (blinded(infrared), visible))
+    return sum(contrast_lost(contrast, where, share * (seen - box_mean(seen, 15))) for where, seen in pairs)
 
 
-def blinded(visible: Tensor) -> Tensor:
-    """1 where the visible image is saturated (≥ 245) all over a 15×15 window, else 0."""
-    return -_largest(-(visible >= 245 / 255).float(), 15)
+def contrast_lost(contrast: Tensor, where: Tensor, wanted: Tensor) -> Tensor:
+    """How much of a wanted local contrast is not there, in levels, over what is chosen by `where`, (B,)."""
+    missing = (wanted.abs() - contrast * wanted.sign()).relu()
+    return (255 * where * missing).sum((1, 2, 3)) / where.sum((1, 2, 3)).clamp_min(200)
+
+
+def blinded(source: Tensor) -> Tensor:
+    """1 where an image is saturated (≥ 245) all over a 15×15 window, else 0."""
+    return -_largest(-(source >= 245 / 255).float(), 15)

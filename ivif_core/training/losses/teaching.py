@@ -31,6 +31,7 @@ class FaithfulWeights:
     Attributes:
         level, detail: nearness of the maps to the reference's, see `map_distance`.
         similarity: 1 − SSIM to the reference.
+        warm: warm things stand out by at least `warm_share` of what they do in the infrared.
     """
 
     level: float = 20.0
@@ -42,8 +43,10 @@ class FaithfulWeights:
     overshoot: float = 30.0
     noise: float = 0.05
     noise_gain: float = 1.1
-    glare: float = 0.02
+    glare: float = 0.04
     glare_share: float = 0.7
+    warm: float = 2.0
+    warm_share: float = 0.85
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,19 +64,19 @@ class VividWeights:
 
     tone: float = 4.0
     tones: float = 3.0
-    similarity: float = 3.0
+    similarity: float = 4.0
     pixels: float = 4.0
     gradients: float = 1.0
     deviation: float = 3.0
     edges: float = 0.8
     information: float = 1.2
     differences: float = 0.6
-    noise: float = 0.1
+    noise: float = 0.15
     noise_gain: float = 1.35
-    glare: float = 0.02
+    glare: float = 0.03
     glare_share: float = 0.9
     warm: float = 12.0
-    warm_margin: float = 0.06
+    warm_margin: float = 0.05
     flicker: float = 3.0
     flicker_gain: float = 1.2
 
@@ -136,19 +139,26 @@ def vivid_guards(fused: Tensor, sources: Sources, weights: VividWeights) -> dict
 def warm_loss(level: Tensor, wanted: Tensor, infrared: Tensor, margin: float = 0.0) -> Tensor:
     """Penalty: how much less the warm things of an image stand out of their surroundings than is wanted, (B,).
 
+    Cell by cell, so that a car which stands out all the more does not make up for a person who is hidden.
+
     Args:
         level, infrared: means of cells, B×1×h×w in [0, 1].
         wanted: the same of an image in which they stand out as they should.
         margin: by how much more than that.
     """
-    return (warm_contrast(wanted, infrared, margin) - warm_contrast(level, infrared)).relu()
+    missing = (against_surroundings(wanted) + margin - against_surroundings(level)).relu()
+    return mean_of_warm(missing, infrared)
 
 
-def warm_contrast(level: Tensor, infrared: Tensor, margin: float = 0.0) -> Tensor:
-    """How far the warm things of an image stand out of their surroundings, (B,); less where there are hardly any."""
-    seen, contrast = (image - structure.box_mean(image, SURROUNDINGS) for image in (infrared, level))
-    warm = (seen > WARM).float()
-    return (warm * (contrast + margin)).sum((1, 2, 3)) / warm.sum((1, 2, 3)).clamp_min(FEWEST_WARM)
+def against_surroundings(level: Tensor) -> Tensor:
+    """How far each cell stands out of its surroundings, B×1×h×w."""
+    return level - structure.box_mean(level, SURROUNDINGS)
+
+
+def mean_of_warm(values: Tensor, infrared: Tensor) -> Tensor:
+    """Mean over the cells of warm things, (B,); less where there are hardly any."""
+    warm = (against_surroundings(infrared) > WARM).float()
+    return (warm * values).sum((1, 2, 3)) / warm.sum((1, 2, 3)).clamp_min(FEWEST_WARM)
 
 
 def shows_warm_dark(teacher: Tensor, infrared: Tensor) -> Tensor:
@@ -156,7 +166,7 @@ def shows_warm_dark(teacher: Tensor, infrared: Tensor) -> Tensor:
 
     A sentence may ask for that, and nobody is then to be guarded against it. A teacher that merely hides them does not.
     """
-    return warm_contrast(teacher, infrared) < CLEARLY_DARK
+    return mean_of_warm(against_surroundings(teacher), infrared) < CLEARLY_DARK
 
 
 def flicker_loss(maps: Tensor, gain: float) -> Tensor:

@@ -6,8 +6,9 @@ At full resolution there are two multiplications and two additions a pixel:
 
 The three maps are a local affine model (guided filter: He et al., TPAMI 2013; bilateral learning: Gharbi et al.,
 SIGGRAPH 2017) of one number a cell. All of it is learned, without a rule: a network at 1/2 of the cells' resolution
-with a branch at 1/8 of it reads means and activities of the cells. Gains are signed, so that a teacher may turn
-polarity or hide a source. Nothing is computed over the whole frame.
+with a branch at 1/8 of it reads means and activities of the cells. At vividness 0 gains are between 0 and 1, so that
+nothing is added that neither source has; towards 1 they are signed, so that a teacher may turn polarity or hide a
+source. Nothing is computed over the whole frame.
 """
 
 from __future__ import annotations
@@ -43,8 +44,10 @@ def statistics_kernels() -> Tensor:
     return kernels.reshape(-1, 1, BLOCK, BLOCK)
 
 
-NUMBERS = ("offset", "more_of_infrared_mean", "more_of_visible_mean", "infrared_gain", "visible_gain")
-"""What the network says of every cell: an offset, gains, and what the means of the cells have over these gains."""
+FAITHFUL = ("lift", "lower", "larger_gain", "smaller_gain", "infrared_gain", "visible_gain")
+VIVID = ("offset", "infrared_mean_gain", "visible_mean_gain", "infrared_gain", "visible_gain")
+"""What the network says of every cell, of vividness 0 and of 1: an offset, gains of both means of the cell (at 0 of the
+larger and of the smaller one), and gains of what is finer."""
 
 
 class Statistics(nn.Module):
@@ -100,11 +103,13 @@ class Maps(nn.Module):
         self.from_wide = nn.Conv2d(wide_channels, channels, 1)
         self.body = nn.Sequential(*(ResidualLayer(channels, dilation) for dilation in dilations))
         self.mix = nn.Conv2d(channels + 16, channels + 16, 1)
-        self.head = nn.Conv2d(channels + 16, 2 * 4 * len(NUMBERS), 1)
+        self.head = nn.Conv2d(channels + 16, 4 * (len(FAITHFUL) + len(VIVID)), 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         with torch.no_grad():  # untrained, it gives the average of both sources
-            self.head.bias[4 * NUMBERS.index("infrared_gain") : 4 * len(NUMBERS)] = 0.5
+            self.head.bias[:8] = 0.02  # not 0, where neither part of the offset would have a gradient
+            self.head.bias[8:24] = 0.5
+            self.head.bias[28:] = 0.5
 
     def forward(self, statistics: Tensor, vividness: Tensor) -> Tensor:
         """
@@ -115,27 +120,30 @@ class Maps(nn.Module):
         Returns:
             N×3×(h+2)×(w+2), in the order of `MAPS`, with a halo of one cell for the enlargement.
         """
-        faithful, change = self.numbers(statistics)
-        maps = self.maps(faithful + vividness.reshape(-1, 1, 1, 1) * change, statistics)
-        return functional.pad(maps, (1,) * 4, mode="replicate")
+        faithful, vivid = self.both(statistics)
+        return functional.pad(faithful + vividness.reshape(-1, 1, 1, 1) * (vivid - faithful), (1,) * 4, mode="replicate")
 
     def both(self, statistics: Tensor) -> tuple[Tensor, Tensor]:
-        """The maps at vividness 0 and at 1, N×3×h×w each, without halo."""
-        faithful, change = self.numbers(statistics)
-        return self.maps(faithful, statistics), self.maps(faithful + change, statistics)
-
-    def maps(self, numbers: Tensor, statistics: Tensor) -> Tensor:
-        """`NUMBERS` of every cell, four cells a block: N×20×h/2×w/2 -> N×3×h×w.
+        """The maps at vividness 0 and at 1, N×3×h×w each, without halo.
 
         What is finer than a cell has one gain for each source, and what is coarser another one, so that contrast can
         be raised where noise is not: a cell's mean has a quarter of its pixels' noise.
-        """
-        offset, more_infrared, more_visible, gains = functional.pixel_shuffle(numbers, 2).split([1, 1, 1, 2], dim=1)
-        offset = offset + more_infrared * statistics[:, :1] + more_visible * statistics[:, 2:3]
-        return torch.cat([offset, gains], dim=1)
 
-    def numbers(self, statistics: Tensor) -> tuple[Tensor, Tensor]:
-        """`NUMBERS` at vividness 0 and their change to 1, N×20×h/2×w/2 each."""
+        Each bound is reached exactly: a source that is to be let through is, to the level. A network that has to
+        choose between two levels by its own means is a little off, and differently so in every cell.
+        """
+        faithful, vivid = functional.pixel_shuffle(self.numbers(statistics), 2).split([len(FAITHFUL), len(VIVID)], 1)
+        means = infrared, visible = statistics[:, :1], statistics[:, 2:3]
+        lift, lower = functional.relu(faithful[:, :2]).split(1, dim=1)
+        of_means, gains = faithful[:, 2:].clamp(0, 1).split(2, dim=1)
+        sorted_means = torch.maximum(infrared, visible), torch.minimum(infrared, visible)
+        return (
+            _maps(_sum(of_means, sorted_means) + lift - lower, gains, means),
+            _maps(_sum(vivid[:, 1:3], means) + vivid[:, :1], vivid[:, 3:], means),
+        )
+
+    def numbers(self, statistics: Tensor) -> Tensor:
+        """`FAITHFUL` and `VIVID` of every cell, four cells a block: N×44×h/2×w/2."""
         infrared, infrared_activity, visible, visible_activity = statistics.split(1, dim=1)
         means = torch.cat([infrared, visible], dim=1)
         # Logarithms: which source has more detail, and by how much, is a matter of ratios.
@@ -152,11 +160,21 @@ class Maps(nn.Module):
         features = functional.relu(features + wide[..., :height, :width])
         # Once more what is known of each cell, since what is learned about a block is to be decided cell by cell.
         features = functional.relu(self.mix(torch.cat([self.body(features), known], dim=1)))
-        return typed(self.head(features), statistics).chunk(2, dim=1)
+        return typed(self.head(features), statistics)
 
     def trained(self) -> tuple[nn.Module, ...]:
         """What has weights."""
         return self.stem, self.to_wide, self.wide, self.from_wide, self.body, self.mix, self.head
+
+
+def _sum(gains: Tensor, images: tuple[Tensor, Tensor]) -> Tensor:
+    """N×2 gains of two N×1 images -> N×1."""
+    return gains[:, :1] * images[0] + gains[:, 1:] * images[1]
+
+
+def _maps(levels: Tensor, gains: Tensor, means: tuple[Tensor, Tensor]) -> Tensor:
+    """The maps that give a cell these levels, N×1×h×w, and these gains of details, N×2×h×w."""
+    return torch.cat([levels - _sum(gains, means), gains], dim=1)
 
 
 class LearnedStudent(nn.Module):

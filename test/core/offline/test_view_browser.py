@@ -91,7 +91,7 @@ def test_sliders_fuse_anew_and_give_the_parameters(page):
     assert found["vividness"] == 0.6 and found["registration"]["mode"] == "homography"
     assert found["registration"]["homography"][2] == pytest.approx(24.5)
     driver.find_element("id", "reset").click()
-    shown(driver, vividness=0.25, right=0)
+    shown(driver, vividness=0, right=0)
     assert "registration" not in parameters(driver)
 
 

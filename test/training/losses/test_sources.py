@@ -19,6 +19,7 @@ def images(count: int) -> list[Tensor]:
     found = [torch.nn.functional.interpolate(one, (60, 72), mode="bilinear") for one in coarse]
     found = [(one + 0.02 * torch.randn(one.shape, generator=random)).clamp(0, 1) for one in found]
     found[1][..., 10:40, 20:60] = 1.0
+    found[0][..., 30:58, 2:30] = 1.0
     return found
 
 
@@ -47,4 +48,13 @@ def test_values_and_gradients_are_those_of_the_measure(
 
 def test_without_blinding_light_nothing_is_lost_in_glare() -> None:
     infrared, visible, fused = images(3)
-    assert Sources(infrared, visible.clamp(max=0.9)).glare_loss(fused, 1.0).abs().max() == 0
+    assert Sources(infrared.clamp(max=0.9), visible.clamp(max=0.9)).glare_loss(fused, 1.0).abs().max() == 0
+
+
+def test_whichever_camera_is_blinded_what_the_other_one_sees_is_to_be_kept() -> None:
+    seen = 0.3 + 0.2 * torch.rand((1, 1, 48, 64), generator=torch.Generator().manual_seed(0))
+    white = torch.ones_like(seen)
+    for pair in ((seen, white), (white, seen)):
+        sources = Sources(*pair)
+        assert sources.glare_loss(0.5 + seen, 1.0) < 1e-4
+        assert sources.glare_loss(white, 1.0) > sources.glare_loss(0.5 * seen, 1.0) > 1

@@ -66,6 +66,15 @@ def test_warm_things_that_stand_out_as_much_cost_nothing() -> None:
     assert float(lacking) == pytest.approx(0.1 * (1 - around) * 9 / teaching.FEWEST_WARM, rel=1e-3)
 
 
+def test_what_stands_out_all_the_more_does_not_make_up_for_what_is_hidden() -> None:
+    infrared, where = warm_scene()
+    infrared[..., 5:8, 5:8] = 0.9
+    both = infrared > 0.5
+    wanted = 0.3 + 0.3 * both.float()
+    one_hidden = 0.3 + 0.6 * (both & ~where).float()
+    assert teaching.warm_loss(one_hidden, wanted, infrared) > 0.1
+
+
 def test_hidden_warm_things_cost_and_dark_ones_cost_more() -> None:
     infrared, where = warm_scene()
     wanted = 0.3 + 0.3 * where.float()

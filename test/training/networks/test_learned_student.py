@@ -8,7 +8,7 @@ import torch
 
 from ivif_core.models.local_affine import CELL, Skeleton
 from ivif_core.models.local_affine import statistics as statistics_in_opencv
-from ivif_core.training.networks.learned_student import NUMBERS, LearnedStudent, Statistics, apply
+from ivif_core.training.networks.learned_student import LearnedStudent, Statistics, apply
 
 
 @pytest.fixture(scope="module")
@@ -86,15 +86,22 @@ def test_maps_are_applied_bilinearly_with_cell_centres_as_their_places() -> None
 
 @torch.no_grad()
 def test_means_of_cells_have_gains_of_their_own() -> None:
-    """With the same numbers everywhere, against the definition."""
+    """With the same numbers everywhere, against the definition; at 0 they are bounded, at 1 they are not."""
     student = LearnedStudent(channels=8, dilations=(1,), wide_channels=8, wide_dilations=(1,))
-    numbers = torch.tensor([0.1, 0.4, -0.3, 0.8, 0.6])
-    student.maps.head.bias[: 4 * len(NUMBERS)] = numbers.repeat_interleave(4)
-    infrared, visible = pair(64, 96)
-    seen = student.statistics(infrared, visible)
-    maps = student.maps(seen, torch.zeros(1))[..., 1:-1, 1:-1]
-    assert torch.allclose(maps[:, 0], 0.1 + 0.4 * seen[:, 0] - 0.3 * seen[:, 2], atol=1e-6)
-    assert torch.allclose(maps[:, 1:], numbers[3:].view(1, 2, 1, 1).expand_as(maps[:, 1:]), atol=1e-6)
+    numbers = torch.tensor([0.1, 0.03, 0.9, 1.4, -0.3, 0.6, -0.2, 0.4, -0.3, -1.8, 0.5])
+    student.maps.head.bias[:] = numbers.repeat_interleave(4)
+    seen = student.statistics(*pair(64, 96))
+    (infrared,), (visible,) = seen[:, 0], seen[:, 2]
+    level = 0.07 + 0.9 * torch.maximum(infrared, visible) + 1.0 * torch.minimum(infrared, visible)
+    vivid = -0.2 + 0.4 * infrared - 0.3 * visible
+    wanted = {0.0: (level, 0.0, 0.6), 1.0: (vivid, -1.8, 0.5)}
+    for (vividness, (levels, of_infrared, of_visible)), maps in zip(
+        wanted.items(), student.maps.both(seen), strict=True
+    ):
+        assert torch.allclose(maps[0, 0] + of_infrared * infrared + of_visible * visible, levels, atol=1e-6)
+        gains = torch.tensor([of_infrared, of_visible]).view(1, 2, 1, 1).expand_as(maps[:, 1:])
+        assert torch.allclose(maps[:, 1:], gains, atol=1e-6)
+        assert torch.allclose(student.maps(seen, torch.tensor([vividness]))[..., 1:-1, 1:-1], maps, atol=1e-6)
 
 
 @torch.no_grad()
