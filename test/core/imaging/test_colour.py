@@ -39,7 +39,9 @@ def test_recompose_is_its_formula(seed, height, width):
     fused_y, visible = random_case(seed, height, width)
     visible_y = colour.luminance(visible)
     expected = recompose_slowly(fused_y, visible, visible_y)
-    np.testing.assert_allclose(colour.recompose(fused_y, visible), expected, atol=1.6)
+    out = colour.recompose(fused_y, visible)
+    np.testing.assert_allclose(out, expected, atol=1.6)
+    np.testing.assert_array_equal(colour.recompose(fused_y, visible, visible_y, threads=1), out)
 
 
 def test_unchanged_luminance_gives_back_the_image():
