@@ -84,7 +84,7 @@ def recompose(
             rows = slice(top, top + _STRIPE)
             buffers.recompose(fused_y[rows], visible[rows], luma[rows], out[rows])
 
-    run_parts(recompose_part, parts_of(len(visible), _STRIPE, threads))
+    run_parts(recompose_part, parts_of(len(visible), _STRIPE, threads, fused_y.size))
     return out
 
 

@@ -87,7 +87,7 @@ class Skeleton:
         self._step = _ROWS // self._cell
         rows, cells = _cells(shape, reduction)
         self.maps_shape = (len(MAPS), rows + 2, cells + 2)
-        self._parts = parts_of(rows, self._step, threads)
+        self._parts = parts_of(rows, self._step, threads, shape[0] * shape[1])
         enlarged = (len(MAPS), (self._step + 2) * self._cell, (cells + 2) * self._cell)
         scaled = (2, self._step * self._cell, shape[1])
         self._buffers = [(np.empty(enlarged, np.float32), np.empty(scaled, np.float32)) for _ in self._parts]
