@@ -18,6 +18,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from ivif_core.errors import ConfigError, IvifError, one_line
+from ivif_core.imaging.freed_memory import keep_freed_memory
 from ivif_core.settings import Settings, reads_files
 from ivif_ros import diagnostics, parameters
 from ivif_ros.bounded_call import BoundedCall
@@ -182,6 +183,7 @@ def main(args: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: asked.append(number))
     adopt_fastdds_profile()
+    keep_freed_memory()
     rclpy.init(args=None if args is None else list(args))
     node = None
     try:

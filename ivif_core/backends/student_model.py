@@ -214,7 +214,7 @@ class StudentModel:
         output = outputs[signature.output]
         if signature.maps:
             if self._skeleton is None or self._skeleton.shape != visible.shape:
-                self._skeleton = Skeleton(visible.shape, self._reduction(visible))
+                self._skeleton = Skeleton(visible.shape, self._reduction(visible), self.threads)
             self._check_output(output, (1, *self._skeleton.maps_shape), np.float32)
             return self._skeleton.apply(infrared, visible, output[0])
         shape = (1, *visible.shape) if signature.colour else (1, 1, *visible.shape)

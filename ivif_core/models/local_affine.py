@@ -9,6 +9,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from ivif_core.imaging.stripes import parts_of, run_parts
+
 BLOCK = 8
 """Sources are filled up to whole blocks; the student thinks in them."""
 
@@ -73,19 +75,22 @@ class Skeleton:
         fused = offset + infrared_gain · infrared + visible_gain · visible
     """
 
-    def __init__(self, shape: tuple[int, int], reduction: int = 1) -> None:
+    def __init__(self, shape: tuple[int, int], reduction: int = 1, threads: int | None = None) -> None:
         """
         Args:
             shape: H×W of the sources; `maps_shape` is that of the maps that belong to them.
             reduction: as in `statistics`.
+            threads: None: one a core.
         """
         self.shape, self.reduction = shape, reduction
         self._cell = CELL * reduction
         self._step = _ROWS // self._cell
         rows, cells = _cells(shape, reduction)
         self.maps_shape = (len(MAPS), rows + 2, cells + 2)
-        self._enlarged = np.empty((len(MAPS), (self._step + 2) * self._cell, (cells + 2) * self._cell), np.float32)
-        self._scaled = np.empty((2, self._step * self._cell, shape[1]), np.float32)
+        self._parts = parts_of(rows, self._step, threads, shape[0] * shape[1])
+        enlarged = (len(MAPS), (self._step + 2) * self._cell, (cells + 2) * self._cell)
+        scaled = (2, self._step * self._cell, shape[1])
+        self._buffers = [(np.empty(enlarged, np.float32), np.empty(scaled, np.float32)) for _ in self._parts]
         self._fused = np.empty(shape, np.uint8)
 
     def apply(self, infrared: np.ndarray, visible: np.ndarray, maps: np.ndarray) -> np.ndarray:
@@ -100,22 +105,34 @@ class Skeleton:
         """
         offset = 255 * maps[:1]
         cells = _cells(self.shape, self.reduction)[0]
-        for top in range(0, cells, self._step):
-            window = slice(top, min(top + self._step, cells) + 2)
-            self._apply_rows(infrared, visible, [*offset[:, window], *maps[1:, window]], top * self._cell)
+
+        def apply_part(part: range) -> None:
+            buffers = self._buffers[self._parts.index(part)]
+            for top in part:
+                window = slice(top, min(top + self._step, cells) + 2)
+                self._apply_rows(infrared, visible, [*offset[:, window], *maps[1:, window]], top * self._cell, buffers)
+
+        run_parts(apply_part, self._parts)
         return self._fused
 
-    def _apply_rows(self, infrared: np.ndarray, visible: np.ndarray, maps: list[np.ndarray], top: int) -> None:
+    def _apply_rows(
+        self,
+        infrared: np.ndarray,
+        visible: np.ndarray,
+        maps: list[np.ndarray],
+        top: int,
+        buffers: tuple[np.ndarray, np.ndarray],
+    ) -> None:
         cell = self._cell
         rows = slice(top, min(top + (len(maps[0]) - 2) * cell, self.shape[0]))
         count, width = rows.stop - rows.start, self.shape[1]
         enlarged = []
-        for one, buffer in zip(maps, self._enlarged, strict=True):
+        for one, buffer in zip(maps, buffers[0], strict=True):
             buffer = buffer[: len(one) * cell]
             cv2.resize(one, buffer.shape[::-1], dst=buffer, interpolation=cv2.INTER_LINEAR)
             enlarged.append(buffer[cell : cell + count, cell : cell + width])
         offset, *gains = enlarged
-        first, second = self._scaled[:, :count]
+        first, second = buffers[1][:, :count]
         cv2.multiply(infrared[rows], gains[0], dst=first, dtype=cv2.CV_32F)
         cv2.multiply(visible[rows], gains[1], dst=second, dtype=cv2.CV_32F)
         cv2.add(first, second, dst=first)

@@ -20,6 +20,7 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
+from ivif_core.imaging.freed_memory import keep_freed_memory
 from ivif_ros.stamps import stamp_time
 from ivif_ros.statistics import quantile
 
@@ -77,6 +78,7 @@ def _quantiles(nanoseconds: Sequence[int]) -> dict[str, float]:
 def main() -> int:
     """Listen until SIGINT."""
     signal.signal(signal.SIGINT, lambda *_: None)  # rclpy's own handler ends `spin`
+    keep_freed_memory()
     rclpy.init()
     receiver = Receiver()
     with contextlib.suppress(ExternalShutdownException):

@@ -26,6 +26,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from tqdm import tqdm
 
 from ivif_core.errors import IvifError
+from ivif_core.imaging.freed_memory import keep_freed_memory
 from ivif_core.imaging.messages import fill_image
 from ivif_core.offline.bags.cameras import find_cameras
 from ivif_core.settings import Settings, read_parameter_file
@@ -227,6 +228,7 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     adopt_fastdds_profile()
+    keep_freed_memory()
     rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
     cameras = Cameras(arguments.infrared_offset)
     try:

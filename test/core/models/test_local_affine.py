@@ -63,6 +63,14 @@ def test_maps_are_applied_as_by_a_loop(size, seed):
     assert np.abs(fused - fused_by_a_loop(infrared, visible, maps)).max() <= 0.51
 
 
+def test_threads_leave_no_trace():
+    size = (1056, 1024)
+    infrared, visible = image(0, *size), image(1, *size)
+    maps = np.random.default_rng(2).random(maps_shape(*size)).astype(np.float32)
+    one, three = (Skeleton(size, threads=threads).apply(infrared, visible, maps) for threads in (1, 3))
+    np.testing.assert_array_equal(one, three)
+
+
 @pytest.mark.parametrize("height", [32, 47, 48, 49, 96, 100, 481])
 def test_stripes_leave_no_trace(height):
     """Any number of stripes gives what one gives: an image whose rows are alike is fused into rows that are alike."""
