@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from ivif_core.errors import IvifError
+from ivif_core.errors import ConfigError, IvifError, one_line
 from ivif_core.files.shared import share_file
 
 _FASTDDS_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
@@ -46,10 +48,47 @@ def fastdds_profile() -> dict[str, str]:
 
 
 def adopt_fastdds_profile() -> None:
-    """Give this process the profile; to be called before `rclpy.init`. Where the user set Fast DDS up, that stays."""
+    """Give this process the profile, before `rclpy.init`. Where the user set Fast DDS up, that stays."""
     if not any(name in os.environ for name in _FASTDDS_VARIABLES):
         with suppress(IvifError):  # without the file it runs, as Fast DDS does by default
             os.environ.update(fastdds_profile())
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        told = re.sub(r"^[^:]+: (?=Couldn't)|, at \S+:\d+", "", str(error))
+        raise ConfigError(f"ROS refuses what follows --ros-args: {one_line(told)}") from error
+
+
+def own_arguments(argv: list[str]) -> list[str]:
+    """Those of a command line that are not for ROS, without the program's name.
+
+    Raises:
+        ConfigError: what follows --ros-args is refused.
+    """
+    from rclpy.utilities import remove_ros_args  # here, as below: the launch files need none of it
+
+    with _refusals():
+        return list(remove_ros_args(argv)[1:])
+
+
+def join_graph(argv: list[str] | None, **options: Any) -> None:
+    """`rclpy.init`, with the profile for Fast DDS.
+
+    Args:
+        argv: what `rclpy.init` takes; None: the command line.
+
+    Raises:
+        ConfigError: what follows --ros-args is refused.
+    """
+    import rclpy
+
+    adopt_fastdds_profile()
+    with _refusals():
+        rclpy.init(args=argv, **options)
 
 
 def isolated_environment() -> dict[str, str]:
