@@ -45,7 +45,8 @@ def test_the_node_imports_without_torch():
 
 @pytest.mark.parametrize(("entry", "program"), [("main", "fusion_node"), ("replay", "replay")])
 def test_without_ros_the_nodes_commands_say_what_to_install(entry, program):
-    done = run_without(set(), f"sys.modules['rclpy'] = None; from ivif_ros.__main__ import {entry}; sys.exit({entry}())")
+    code = f"sys.modules['rclpy'] = None; from ivif_ros.__main__ import {entry}; sys.exit({entry}())"
+    done = run_without(set(), code)
     assert done.returncode == 1 and done.stderr.startswith(f"{program}: rclpy is not here: source a ROS 2 workspace")
     assert len(done.stderr.splitlines()) == 1 and "pip install" in done.stderr
 
