@@ -80,7 +80,7 @@ $(VENV)/demo.stamp: $(PACKAGING) | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/test.stamp: $(PACKAGING) | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --editable ".[ros,openvino,tensorrt-rtx,train,report,ray,test]"
+	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --editable ".[ros,openvino,tensorrt-rtx,train,ray,test]"
 	touch $@ $(VENV)/demo.stamp
 
 $(JAZZY)/test.stamp: $(PACKAGING) | $(JAZZY)/bin/python

@@ -52,7 +52,7 @@ setup(
         "console_scripts": [
             "ivif = ivif_core.cli.main:main",
             "fusion_node = ivif_ros.__main__:main",
-            "replay = ivif_ros.tools.replay:main",
+            "replay = ivif_ros.__main__:replay",
         ],
     },
     extras_require=None if READS_PROJECT else {"test": ["pytest"]},  # what makes `colcon test` take pytest

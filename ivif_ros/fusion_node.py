@@ -18,7 +18,6 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from ivif_core.errors import ConfigError, IvifError, one_line
-from ivif_core.imaging.freed_memory import keep_freed_memory
 from ivif_core.settings import Settings, reads_files
 from ivif_ros import diagnostics, parameters
 from ivif_ros.bounded_call import BoundedCall
@@ -28,7 +27,7 @@ from ivif_ros.guard import Guard, description, guarded, spin
 from ivif_ros.session import Session
 from ivif_ros.stamps import stamp_message
 from ivif_ros.stream_report import inactive_parts, session_parts
-from ivif_ros.tools.processes import adopt_fastdds_profile
+from ivif_ros.tools.processes import join_graph
 
 FILE_WAIT = 2.0
 """Seconds that a registration file may take to be read; meanwhile frames are fused, but none is received."""
@@ -182,11 +181,9 @@ def main(args: Sequence[str] | None = None) -> int:
     asked: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: asked.append(number))
-    adopt_fastdds_profile()
-    keep_freed_memory()
-    rclpy.init(args=None if args is None else list(args))
     node = None
     try:
+        join_graph(None if args is None else list(args))
         if asked:  # before rclpy listened
             return 0
         node = FusionNode()

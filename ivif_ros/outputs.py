@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Temperature
 from std_msgs.msg import Header, String
 
+from ivif_core.errors import MissingPackage
 from ivif_core.imaging.crop import Crop
 from ivif_core.imaging.messages import fill_image
 from ivif_core.thermal.hot_spots import HotSpot
 from ivif_ros.detections import ARRAY, detections
+from ivif_ros.ffmpeg_packets import QUEUE, FfmpegPackets
 from ivif_ros.pipeline import FusedFrame
+
+FFMPEG = "ivif/fused/ffmpeg"
 
 
 class Outputs:
@@ -39,9 +44,16 @@ class Outputs:
         create = node.create_lifecycle_publisher
         self._fused = create(Image, "ivif/fused", images)
         self._compressed = create(CompressedImage, "ivif/fused/compressed", images)
+        self._ffmpeg, self._packets, self._no_ffmpeg = None, None, ""
+        try:
+            self._packets = FfmpegPackets()
+            self._ffmpeg = create(self._packets.KIND, FFMPEG, QoSProfile(depth=QUEUE, reliability=images.reliability))
+        except MissingPackage as error:
+            self._no_ffmpeg = str(error)
         self._debug = create(Image, "ivif/debug", images)
         self._hot_spots = create(Image, "ivif/hotspots", images)
         self._detections = create(ARRAY, "ivif/hotspots/detections", images) if ARRAY else None
+        self._temperature = create(Temperature, "ivif/probe/temperature", 10)
         self._camera_info = create(CameraInfo, "ivif/camera_info", images)
         self._status = create(String, "ivif/status", latched)
 
@@ -52,8 +64,24 @@ class Outputs:
         Asked for each pair, which takes microseconds and is right from the first pair on after a listener is found.
         image_pipeline uses the `matched` callbacks of its publishers to stop receiving; here pairing goes on.
         """
-        images = (self._fused, self._compressed, self._debug, self._hot_spots, *filter(None, [self._detections]))
-        return any(publisher.get_subscription_count() for publisher in images)
+        return any(publisher.get_subscription_count() for publisher in self._of_images)
+
+    @property
+    def _of_images(self) -> list[Any]:
+        publishers = (self._fused, self._compressed, self._ffmpeg, self._debug, self._hot_spots, self._detections)
+        return [publisher for publisher in publishers if publisher is not None]
+
+    @property
+    def unserved(self) -> str:
+        """Why `ivif/fused/ffmpeg`, on which somebody listens, is not there; empty: it is, or nobody does."""
+        topic = self._node.resolve_topic_name(FFMPEG)
+        asked = self._no_ffmpeg and self._node.get_subscriptions_info_by_topic(topic)
+        return f"somebody listens on {topic}, which is not published: {self._no_ffmpeg}" if asked else ""
+
+    def start_anew(self) -> None:
+        """Nobody listened for a while."""
+        if self._packets is not None:
+            self._packets.restart()
 
     @property
     def fused_topic(self) -> str:
@@ -94,6 +122,9 @@ class Outputs:
             self._detections.publish(detections(*spots(frame), header))
         if self._debug.get_subscription_count():
             self._debug.publish(_image(side_by_side(frame), "bgr8", header))
+        if self._ffmpeg is not None and self._packets is not None:
+            for packet in self._packets.of(frame.fused, header, self._ffmpeg.get_subscription_count()):
+                self._ffmpeg.publish(packet)
 
     def publish_camera_info(self, header: Header) -> None:
         """The RGB camera's, with the header of the image that it belongs to."""
@@ -102,14 +133,17 @@ class Outputs:
             info.header = header
             self._camera_info.publish(info)
 
+    def publish_temperature(self, celsius: float, header: Header) -> None:
+        """Of a point that was asked for; variance 0 stands for unknown."""
+        self._temperature.publish(Temperature(header=header, temperature=celsius))
+
     def publish_status(self, status: str) -> None:
         """The state of the cameras; kept for whoever subscribes later."""
         self._status.publish(String(data=status))
 
     def close(self) -> None:
         """Withdraw all publishers."""
-        of_images = (self._fused, self._compressed, self._debug, self._hot_spots, self._detections)
-        for publisher in filter(None, (*of_images, self._camera_info, self._status)):
+        for publisher in (*self._of_images, self._temperature, self._camera_info, self._status):
             self._node.destroy_publisher(publisher)
 
 

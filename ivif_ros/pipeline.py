@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -240,6 +241,32 @@ class Pipeline:
         if radiometry is None:
             return found, ""
         return [replace(spot, peak=float(radiometry.celsius(spot.peak))) for spot in found], "°C"
+
+    def celsius(self, frame: FusedFrame, x: float, y: float) -> float:
+        """Temperature under a point of the fused image, °C, between the four nearest thermal pixels.
+
+        Args:
+            x, y: px; the middle of the first pixel is (0, 0).
+
+        Raises:
+            InputError: the point is outside, or there is no temperature, and why.
+        """
+        radiometry, pair = self._settings.radiometry(), frame.pair
+        if radiometry is None:
+            raise InputError("what thermal values mean is not known; set radiometry.kind")
+        if pair is None:
+            raise InputError("this image has no thermal part")
+        height, width = pair.visible_y.shape
+        if not (-0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5):
+            raise InputError(f"({x:g}, {y:g}) is outside of the image of {width}×{height} pixels")
+        place = (math.floor(y + 0.5), math.floor(x + 0.5))
+        if pair.outside is not None and pair.outside.outside[place]:
+            raise InputError(f"the thermal camera does not see ({x:g}, {y:g})")
+        counts, _ = self._fuser.registration.apply(pair.counts.astype(np.float32), (height, width))
+        celsius = float(radiometry.celsius(float(counts[place])))
+        if not math.isfinite(celsius):
+            raise InputError(f"the value {counts[place]:g} at ({x:g}, {y:g}) has no temperature by radiometry.planck")
+        return celsius
 
     def close(self) -> None:
         """Free the model."""

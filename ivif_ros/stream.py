@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
+from geometry_msgs.msg import Point
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -21,7 +22,7 @@ from ivif_ros.complaints import Complaints, Problems
 from ivif_ros.guard import Guard, guarded
 from ivif_ros.inputs import subscribe
 from ivif_ros.outputs import Outputs
-from ivif_ros.pipeline import Pipeline
+from ivif_ros.pipeline import FusedFrame, Pipeline
 from ivif_ros.stamps import stamp_message, take_stamp
 from ivif_ros.statistics import Fused, Statistics
 from ivif_ros.synchronizer import Latest, change_pairing, make_pairing
@@ -30,6 +31,9 @@ PAIRING = ("pairing", "slop", "queue_size", "thermal_time_offset", "hold_thermal
 
 FORGETFUL = 1.0
 """Seconds without a listener after which thermal scaling starts anew: its range is of another scene."""
+
+MOST_POINTS = 100
+"""Points that wait for the next image; of more the oldest go."""
 
 
 class Stream:
@@ -68,12 +72,13 @@ class Stream:
         self._stamps, self._complaints = StampCheck(), Complaints()
         self._status = self._visible_frame = ""
         self._heard_at = now
+        self._points: deque[Point] = deque(maxlen=MOST_POINTS)
         self._latest: Latest[Job] = Latest(Latest.BURST)
         self._worker = threading.Thread(target=self._work, name="fusion", daemon=True)
         self._worker.start()
         self.inputs: list[Any] = []
         try:
-            receivers = (self._on_frame, self._on_camera_info, self._on_depth, self._on_transforms)
+            receivers = (self._on_frame, self._on_camera_info, self._on_depth, self._on_transforms, self._on_point)
             self.inputs = subscribe(node, settings.values, *receivers)
         except Exception:
             self.close()
@@ -159,6 +164,14 @@ class Stream:
     def _on_transforms(self, message: Any) -> None:
         self._pipeline.add_transforms(message.transforms)
 
+    @guarded("probed point")
+    def _on_point(self, point: Point) -> None:
+        status = self.supervisor.status(time.monotonic())
+        if status == "fusing":
+            self._points.append(point)
+        else:
+            self._problems.add("probe", f"no temperature of a point: the status is {status}")
+
     # Fusing and publishing: the worker's thread
 
     def _work(self) -> None:
@@ -170,9 +183,10 @@ class Stream:
     def _process(self, job: Job) -> bool:
         """Make what somebody listens to, with the settings as they are now; False if it could not be made."""
         now = time.monotonic()
-        if self._outputs.images_wanted:
+        if self._outputs.images_wanted or self._points:
             if now - self._heard_at > FORGETFUL:
                 self._pipeline.reset()
+                self._outputs.start_anew()
             self._heard_at = now
             self._fuse(job, now)
         else:
@@ -193,6 +207,7 @@ class Stream:
                 side_by_side=self._pipeline.side_by_side,
                 spots=self._pipeline.spots,
             )
+            self._answer(frame, job)
         except InputError as error:
             self.statistics.drop("malformed pair")
             self._problems.add("malformed frame", f"malformed frame: {error}")
@@ -200,6 +215,14 @@ class Stream:
         now = time.monotonic()
         latency = (self._node.get_clock().now().nanoseconds - job.stamp) / 1e9
         self.statistics.fused(Fused(latency, job.offset, now - started, self._pipeline.network_seconds), now)
+
+    def _answer(self, frame: FusedFrame, job: Job) -> None:
+        while self._points:
+            point = self._points.popleft()
+            try:
+                self._outputs.publish_temperature(self._pipeline.celsius(frame, point.x, point.y), self._header(job))
+            except InputError as error:
+                self._problems.add("probe", f"no temperature of a point: {error}")
 
     def _header(self, job: Job) -> Header:
         """The visible header; where infrared goes on alone, its time in the visible's frame."""

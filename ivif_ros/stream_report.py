@@ -39,7 +39,9 @@ def _stream_parts(node: Node, session: Session, stream: Stream, problems: Proble
         part.warnings += qos.get(image_topics[source], [])
     causes = [text for part in (*cameras.values(), pairing) for text in (*part.errors, *part.warnings)]
     fusion = fusion_part(_fused(session, stream, now), causes, silent=any(part.errors for part in cameras.values()))
-    fusion.warnings += qos.get(session.outputs.fused_topic, [])
+    unserved = session.outputs.unserved
+    problems.say("unserved", unserved)
+    fusion.warnings += [*qos.get(session.outputs.fused_topic, []), *filter(None, [unserved])]
     for name, warning in session.pipeline.warnings:
         next(part for part in (fusion, *cameras.values()) if part.name == name).warnings.append(warning)
     return [fusion, pairing, *cameras.values()]

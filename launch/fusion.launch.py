@@ -32,7 +32,7 @@ ARGUMENTS = {
     "infrared_info": ("", "CameraInfo of the thermal camera; empty: camera_info beside its images"),
     "visible_info": ("", "CameraInfo of the RGB camera; empty: camera_info beside its images"),
     "depth": ("rgb/depth", "depth image of the RGB camera's view, where registration.depth asks for it"),
-    "params_file": (str(SHARE / "config" / "fusion.yaml"), "parameter file"),
+    "params_file": (str(SHARE / "config" / "fusion.yaml"), "parameter file of the node"),
     "backend": ("", "runtime of the network; empty: what the parameter file says"),
     "model": ("", "ONNX file of a student; empty: what the parameter file says"),
     "vividness": ("", "0 faithful to both cameras … 1 language-driven; empty: what the parameter file says"),
@@ -157,6 +157,17 @@ def replay_arguments(value: dict[str, str]) -> list[str]:
     return [*source, *(word for option, text in given.items() if text for word in (option, text))]
 
 
+def parameter_file(value: dict[str, str]) -> str:
+    """
+    Raises:
+        ValueError: no file; launch would start the node without it.
+    """
+    file = Path(value["params_file"]).expanduser()
+    if not file.is_file():
+        raise ValueError(f"params_file:={value['params_file']}: no such file")
+    return str(file)
+
+
 def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """The node, with only those parameters set that were given as launch arguments, and replay."""
     value = values_of(dict(context.launch_configurations))
@@ -172,15 +183,14 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         ],
     }
     # A robot's launch goes on without the node, which comes back; a demonstration without it has nothing to show.
+    ended = {"on_exit": [EmitEvent(event=Shutdown(reason="node or replay ended"))]}
     at_end: dict[str, Any] = (
-        {"on_exit": [EmitEvent(event=Shutdown(reason="the fusion node ended"))]}
-        if value["replay"]
-        else {"respawn": is_true(value, "respawn"), "respawn_delay": RESPAWN_DELAY}
+        ended if value["replay"] else {"respawn": is_true(value, "respawn"), "respawn_delay": RESPAWN_DELAY}
     )
     fusion = Node(
         executable="fusion_node",
         name="ivif_fusion",
-        parameters=[value["params_file"], overrides(value)],
+        parameters=[parameter_file(value), overrides(value)],
         ros_arguments=["--log-level", value["log_level"]],
         **at_end,
         **common,
@@ -189,7 +199,7 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     started = [*said, fusion, *viewers(value, seen_from_outside(value))]
     if not value["replay"]:
         return started
-    return [*started, Node(executable="replay", arguments=replay_arguments(value), **common)]
+    return [*started, Node(executable="replay", arguments=replay_arguments(value), **ended, **common)]
 
 
 def generate_launch_description() -> LaunchDescription:

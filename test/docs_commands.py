@@ -280,7 +280,7 @@ def place(kind: str, scratch: Path) -> tuple[Path, Path, dict[str, str]]:
         ):
             subprocess.run(command, check=True)
         wheel = next(scratch.glob("*.whl"))
-        extras = "ros,openvino,video,report,ray,completion"
+        extras = "ros,openvino,video,ray,completion"
         subprocess.run([str(programs / "pip"), "install", "-qq", f"{wheel}[{extras}]"], check=True)
         environment.pop("PYTHONPATH", None)
     else:

@@ -95,7 +95,7 @@ def test_what_is_of_a_clone_is_not_run_elsewhere(page, tmp_path_factory):
     shell = Shell(folder, dict(os.environ), page / "log")
     (page / "training").mkdir()
     (page / "training/student.yaml").touch()
-    for command in ('echo ".[report]"', "make demo", "cat training/student.yaml", "echo && echo test.fuzz"):
+    for command in ('echo ".[video]"', "make demo", "cat training/student.yaml", "echo && echo test.fuzz"):
         assert why_not_here(command, shell) == "needs a clone"
     assert why_not_here("echo training  # cat training/student.yaml", shell) == ""
 

@@ -43,6 +43,14 @@ def test_the_node_imports_without_torch():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(("entry", "program"), [("main", "fusion_node"), ("replay", "replay")])
+def test_without_ros_the_nodes_commands_say_what_to_install(entry, program):
+    code = f"sys.modules['rclpy'] = None; from ivif_ros.__main__ import {entry}; sys.exit({entry}())"
+    done = run_without(set(), code)
+    assert done.returncode == 1 and done.stderr.startswith(f"{program}: rclpy is not here: source a ROS 2 workspace")
+    assert len(done.stderr.splitlines()) == 1 and "pip install" in done.stderr
+
+
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "tensorrt", "rosbags"])
 def test_runtimes_are_imported_only_where_used(runtime):
     done = run_without({runtime}, "import ivif_core.fusion, ivif_core.cli.main, ivif_core.sync.pairing")

@@ -12,7 +12,6 @@ EXTRAS = {
     "open_clip": "train",
     "openvino": "openvino",
     "ray": "ray",
-    "skimage": "report",
     "tensorboard": "train",
     "tensorrt": "tensorrt",
     "torch": "train",

@@ -123,7 +123,6 @@ def evaluate(
 
     Raises:
         InputError: not one scene could be measured; the message says why the first could not.
-        MissingPackage: scikit-image is not installed.
     """
     scenes = list(evaluation.scenes.values())
     tasks = [(scene, scenes[max(k - 1, 0)] if sequence else None) for k, scene in enumerate(scenes)]

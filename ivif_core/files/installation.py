@@ -18,7 +18,6 @@ PACKAGES = {
     "openvino": ["openvino"],
     "radiometric": ["flyr"],
     "ray": ["ray"],
-    "report": ["scikit-image"],
     "ros": ["ros-rclpy[fastrtps]", "ros-sensor-msgs", "ros-std-msgs", "ros-diagnostic-msgs", "ros-lifecycle-msgs"],
     "tensorrt": ["tensorrt", "cuda-python"],
     "train": ["torch", "torchvision", "open_clip_torch", "lightning", "tensorboard", "onnx"],

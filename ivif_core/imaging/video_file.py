@@ -1,4 +1,4 @@
-"""Video files, read and written by PyAV alone; no other module imports it."""
+"""Video files, read and written by PyAV alone; others get it by `import_av`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def import_av() -> ModuleType:
     try:
         import av
     except ImportError as error:
-        raise MissingPackage(f"video files need PyAV; to have it: {install_command('video')}") from error
+        raise MissingPackage(f"video needs PyAV; to have it: {install_command('video')}") from error
     return av
 
 

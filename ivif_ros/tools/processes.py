@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from ivif_core.errors import IvifError
+from ivif_core.errors import ConfigError, IvifError, one_line
 from ivif_core.files.shared import share_file
+from ivif_core.imaging.freed_memory import keep_freed_memory
 
 _FASTDDS_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
 _KILTED = 9
@@ -50,7 +53,7 @@ def fastdds_profile() -> dict[str, str]:
 
 
 def adopt_fastdds_profile() -> None:
-    """Give this process the profile; to be called before `rclpy.init`. Where the user set Fast DDS up, that stays."""
+    """Give this process the profile, before `rclpy.init`. Where the user set Fast DDS up, that stays."""
     if not any(name in os.environ for name in _FASTDDS_VARIABLES):
         with suppress(IvifError):  # without the file it runs, as Fast DDS does by default
             os.environ.update(fastdds_profile())
@@ -73,6 +76,44 @@ def reserve_domain() -> tuple[int, socket.socket]:
         except OSError:
             holder.close()
     raise IvifError(f"no free ROS domain: all {len(_DOMAINS)} are in use on this machine")
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        told = re.sub(r"^[^:]+: (?=Couldn't)|, at \S+:\d+", "", str(error))
+        raise ConfigError(f"ROS refuses what follows --ros-args: {one_line(told)}") from error
+
+
+def own_arguments(argv: list[str]) -> list[str]:
+    """Those of a command line that are not for ROS, without the program's name.
+
+    Raises:
+        ConfigError: what follows --ros-args is refused.
+    """
+    from rclpy.utilities import remove_ros_args  # here, as below: the launch files need none of it
+
+    with _refusals():
+        return list(remove_ros_args(argv)[1:])
+
+
+def join_graph(argv: list[str] | None, **options: Any) -> None:
+    """`rclpy.init`, with the profile for Fast DDS and an allocator that keeps what large images free.
+
+    Args:
+        argv: what `rclpy.init` takes; None: the command line.
+
+    Raises:
+        ConfigError: what follows --ros-args is refused.
+    """
+    import rclpy
+
+    adopt_fastdds_profile()
+    keep_freed_memory()
+    with _refusals():
+        rclpy.init(args=argv, **options)
 
 
 def isolated_environment() -> dict[str, str]:

@@ -21,12 +21,10 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
-from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, Image
 from tqdm import tqdm
 
 from ivif_core.errors import IvifError
-from ivif_core.imaging.freed_memory import keep_freed_memory
 from ivif_core.imaging.messages import fill_image
 from ivif_core.offline.bags.cameras import find_cameras
 from ivif_core.settings import Settings, read_parameter_file
@@ -34,7 +32,7 @@ from ivif_core.types import Source
 from ivif_ros.inputs import info_topic
 from ivif_ros.tools import frames
 from ivif_ros.tools.frames import Frame
-from ivif_ros.tools.processes import adopt_fastdds_profile
+from ivif_ros.tools.processes import join_graph, own_arguments
 
 FRAME_IDS = {"infrared": "thermal_optical_frame", "visible": "rgb_optical_frame"}
 ENCODINGS = {np.uint8: "mono8", np.uint16: "mono16", np.float32: "32FC1"}
@@ -223,23 +221,23 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv if argv is None else argv
-    arguments = parse_arguments(remove_ros_args(argv)[1:])
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    adopt_fastdds_profile()
-    keep_freed_memory()
-    rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
-    cameras = Cameras(arguments.infrared_offset)
+    cameras = None
     try:
+        arguments = parse_arguments(own_arguments(argv))
+        join_graph(argv, signal_handler_options=SignalHandlerOptions.NO)
+        cameras = Cameras(arguments.infrared_offset)
         play(cameras, make_laps(arguments, stopped), stopped, arguments.count)
         print(f"sent {min(cameras.sent.values())} pairs", flush=True)
     except IvifError as error:
         print(f"replay: {error}", file=sys.stderr)
         return 2
     finally:
-        cameras.destroy_node()
-        rclpy.shutdown()
+        if cameras is not None:
+            cameras.destroy_node()
+        rclpy.try_shutdown()
     return 0
 
 

@@ -18,7 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLE = Path(__file__).with_suffix(".json")
 RECEIVERS = {
     **dict.fromkeys(("node", "_node", "fusion", "cameras"), "LifecycleNode"),
-    **dict.fromkeys(("_fused", "_compressed", "_debug", "_hot_spots", "_camera_info", "publisher"), "Publisher"),
+    **dict.fromkeys(
+        ("_fused", "_compressed", "_ffmpeg", "_debug", "_hot_spots", "_temperature", "_camera_info", "publisher"),
+        "Publisher",
+    ),
     **{"subscription": "Subscription", "executor": "Executor", "context": "Context"},
 }
 """Last word of what is called -> the rclpy class that it is in our source."""

@@ -61,6 +61,21 @@ def test_they_are_found_on_the_rgb_grid_of_each_fused_image(graph, monkeypatch):
     assert abs(spot.width - 20) <= 2 and abs(spot.height - 20) <= 2
 
 
+@pytest.mark.skipif(made.ARRAY is None, reason="vision_msgs comes with a ROS distribution")
+def test_the_real_message_reaches_a_listener(graph):
+    rig = Rig(graph, radiometry__kind="linear", hot_spots__mode="celsius", hot_spots__celsius=60.0)
+    found = rig.listen(made.ARRAY, "ivif/hotspots/detections")
+    assert wait_for(lambda: rig.fusion.count_subscribers("/ivif/hotspots/detections"))
+    counts, visible = np.full((48, 64), 29315, np.uint16), scene()[1]
+    counts[10:20, 10:20] = 36315  # 90 °C
+    rig.until_fused(lambda stamp: (image(counts, "mono16", stamp), image(visible, "bgr8", stamp)), count=3)
+    assert wait_for(lambda: found)
+    (spot,) = found[-1].detections
+    assert found[-1].header.frame_id == "camera" and spot.id == "90.0 °C"
+    assert spot.results[0].hypothesis.class_id == "hot_spot"
+    assert spot.bbox.center.position.x == pytest.approx(29.5, abs=1.5)  # the RGB image is twice as large
+
+
 @pytest.mark.skipif(made.ARRAY is not None, reason="vision_msgs is installed")
 def test_without_vision_msgs_they_are_not_offered(graph):
     rig = Rig(graph, hot_spots__mode="percent")

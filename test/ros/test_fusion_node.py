@@ -283,8 +283,17 @@ def test_the_process_ends_cleanly_however_often_it_is_asked(stop):
     assert "Traceback" not in output
 
 
-def test_wrong_parameters_at_start_end_with_a_message():
-    command = [sys.executable, "-m", "ivif_ros", "--ros-args", "-p", "vividness:=7.0"]
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-p", "vividness:=7.0"], "vividness: 7.0 is outside [0, 1]"),
+        (["--log-level", "loud"], "Couldn't parse log level: '--log-level loud'"),
+        (["-r", "bad"], "Couldn't parse remap rule: '-r bad'"),
+        (["--params-file", "/nowhere.yaml"], "Couldn't parse params file: '--params-file /nowhere.yaml'"),
+    ],
+)
+def test_what_is_wrong_at_start_ends_with_a_message(arguments, said):
+    command = [sys.executable, "-m", "ivif_ros", "--ros-args", *arguments]
     done = subprocess.run(command, env=isolated_environment(), capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
-    assert "vividness" in done.stderr and "Traceback" not in done.stderr
+    assert said in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr

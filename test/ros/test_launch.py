@@ -77,6 +77,21 @@ def test_nonsense_is_refused_by_name(given):
         started(**{name: value})
 
 
+def test_a_parameter_file_is_there_or_nothing_starts(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.yaml").touch()
+    module = load("fusion.launch.py")
+    assert module.parameter_file({"params_file": "~/mine.yaml"}) == str(tmp_path / "mine.yaml")
+    with pytest.raises(ValueError, match=r"params_file:=~/other\.yaml: no such file"):
+        started(params="~/other.yaml")
+
+
+def test_a_replay_ends_with_the_node_and_the_node_with_it():
+    ends = lambda node: bool(node._ExecuteLocal__on_exit)  # noqa: E731
+    assert {name: ends(node) for name, node in started(replay="scene").items()} == {"fusion_node": True, "replay": True}
+    assert not ends(started()["fusion_node"])
+
+
 def test_a_viewer_that_is_not_installed_is_said_and_nothing_ends(tmp_path, monkeypatch):
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
     module = load("fusion.launch.py")

@@ -93,6 +93,5 @@ def measure(fused: np.ndarray, infrared: np.ndarray, visible: np.ndarray) -> dic
 
     Raises:
         InputError: wrong type, shape or size; names the argument.
-        MissingPackage: scikit-image (for SSIM) is not installed.
     """
     return {name: metric(fused, infrared, visible) for name, metric in METRICS.items()}

@@ -40,7 +40,8 @@ class Sources:
         if not self._blinded:
             return 0 * fused.mean((1, 2, 3))
         contrast = fused - box_mean(fused, 15)
-        return sum(structure.contrast_lost(contrast, where, share * seen) for where, seen in self._blinded)
+        lost = [structure.contrast_lost(contrast, where, share * seen) for where, seen in self._blinded]
+        return torch.stack(lost).sum(0)
 
     @cached_property
     @torch.no_grad()

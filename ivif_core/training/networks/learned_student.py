@@ -121,7 +121,9 @@ class Maps(nn.Module):
             N×3×(h+2)×(w+2), in the order of `MAPS`, with a halo of one cell for the enlargement.
         """
         faithful, vivid = self.both(statistics)
-        return functional.pad(faithful + vividness.reshape(-1, 1, 1, 1) * (vivid - faithful), (1,) * 4, mode="replicate")
+        return functional.pad(
+            faithful + vividness.reshape(-1, 1, 1, 1) * (vivid - faithful), (1,) * 4, mode="replicate"
+        )
 
     def both(self, statistics: Tensor) -> tuple[Tensor, Tensor]:
         """The maps at vividness 0 and at 1, N×3×h×w each, without halo.

@@ -101,7 +101,7 @@ def test_without_pyav_one_line_says_what_brings_it(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert done.returncode == 2
     hint = done.stdout.strip()
-    assert done.stderr == f"ivif fuse: video files need PyAV; to have it: {hint}\n"
+    assert done.stderr == f"ivif fuse: video needs PyAV; to have it: {hint}\n"
 
 
 @pytest.mark.parametrize(("suffix", "codec", "form"), [("mp4", "libx264", "yuv420p"), ("mkv", "ffv1", "gray")])

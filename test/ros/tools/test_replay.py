@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -16,7 +18,7 @@ from ivif_core.errors import InputError, IvifError
 from ivif_core.imaging.messages import decode_image
 from ivif_ros.tools import frames, replay
 from ivif_ros.tools.frames import to_counts
-from ivif_ros.tools.processes import ProcessDied, Processes
+from ivif_ros.tools.processes import ProcessDied, Processes, isolated_environment
 from test.ros.conftest import wait_for
 
 COUNT = 4
@@ -272,3 +274,12 @@ def test_camera_info_goes_beside_remapped_images(folder, graph, logs):
         remapped = ["--ros-args", "-r", "rgb/image_raw:=/front/image_raw"]
         children.start("replay", "ivif_ros.tools.replay", [str(folder), *remapped])
         assert wait_for(lambda: heard, 15)
+
+
+def test_arguments_that_ros_refuses_are_one_line():
+    command = [sys.executable, "-m", "ivif_ros.tools.replay", "--ros-args", "--log-level", "loud"]
+    done = subprocess.run(command, env=isolated_environment(), capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(
+        "replay: ROS refuses what follows --ros-args: Couldn't parse log level"
+    )
