@@ -80,7 +80,7 @@ def distill_student(recipe: StudentRecipe) -> list[Path]:
     """Train, and export `student.onnx`, `_uint8` and `_maps` into the run folder; returns their paths."""
     fabric = start(recipe)
     frames = open_frames(recipe, fabric)
-    rules = fabric.to_device(RuleReference())  # untrained it corrects nothing: the reference of the faithful end
+    rules = RuleReference().to(fabric.device)  # untrained it corrects nothing: the reference of the faithful end
     student = make_student(vars(recipe))
     optimizer = torch.optim.Adam(student.parameters(), recipe.rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(rate_factor, recipe.steps))
@@ -244,15 +244,17 @@ def edged(maps: Tensor) -> Tensor:
     return functional.pad(maps, (1,) * 4, mode="replicate")
 
 
-def exchanged(before: Sequence[Tensor], after: Sequence[Tensor], where: Tensor) -> tuple[Tensor, ...]:
+def exchanged(before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor], where: Tensor) -> tuple[Tensor, Tensor]:
     """`after` for the images of the batch that are chosen, else `before`."""
-    return tuple(torch.where(where.view(-1, 1, 1, 1), new, old) for new, old in zip(after, before, strict=True))
+    chosen = where.view(-1, 1, 1, 1)
+    return torch.where(chosen, after[0], before[0]), torch.where(chosen, after[1], before[1])
 
 
 def make_student(recipe: dict[str, Any]) -> LearnedStudent:
     """The untrained student of a recipe's values."""
     keys = ("channels", "dilations", "wide_channels", "wide_dilations")
-    return LearnedStudent(*(tuple(value) if isinstance(value := recipe[key], list) else value for key in keys))
+    given: dict[str, Any] = {key: tuple(recipe[key]) if isinstance(recipe[key], list) else recipe[key] for key in keys}
+    return LearnedStudent(**given)
 
 
 def load_student(checkpoint: str | Path) -> LearnedStudent:

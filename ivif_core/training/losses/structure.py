@@ -91,7 +91,7 @@ def reference_pyramid(image: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
 
 def information_kept(fused: Tensor, references: Sequence[list[tuple[Tensor, Tensor, Tensor]]]) -> Tensor:
     """Sum over the references (as `reference_pyramid` gives them) of the visual information in fused images, (B,)."""
-    kept, total = [0.0] * len(references), [0.0] * len(references)
+    kept, total = ([fused.new_zeros(len(fused)) for _ in references] for _ in range(2))
     image = 255 * fused
     for scale, side in enumerate(_SIDES):
         if scale:
@@ -103,9 +103,9 @@ def information_kept(fused: Tensor, references: Sequence[list[tuple[Tensor, Tens
             covariance = _gaussian(reference * image, side) - mean_r * mean_i
             gain = (covariance / variance_r).clamp_min(0)
             residual = (variance_i - gain * covariance).clamp_min(1e-6)
-            kept[index] += torch.log10(1 + gain**2 * variance_r / (residual + _VIF_NOISE)).sum((1, 2, 3))
-            total[index] += torch.log10(1 + variance_r / _VIF_NOISE).sum((1, 2, 3))
-    return sum(one / whole.clamp_min(1e-6) for one, whole in zip(kept, total, strict=True))
+            kept[index] = kept[index] + torch.log10(1 + gain**2 * variance_r / (residual + _VIF_NOISE)).sum((1, 2, 3))
+            total[index] = total[index] + torch.log10(1 + variance_r / _VIF_NOISE).sum((1, 2, 3))
+    return torch.stack([one / whole.clamp_min(1e-6) for one, whole in zip(kept, total, strict=True)]).sum(0)
 
 
 def _gaussian(image: Tensor, side: int) -> Tensor:
@@ -185,7 +185,8 @@ def glare_loss(fused: Tensor, infrared: Tensor, visible: Tensor, share: float) -
     """
     contrast = fused - box_mean(fused, 15)
     pairs = ((blinded(visible), infrared), (blinded(infrared), visible))
-    return sum(contrast_lost(contrast, where, share * (seen - box_mean(seen, 15))) for where, seen in pairs)
+    lost = [contrast_lost(contrast, where, share * (seen - box_mean(seen, 15))) for where, seen in pairs]
+    return torch.stack(lost).sum(0)
 
 
 def contrast_lost(contrast: Tensor, where: Tensor, wanted: Tensor) -> Tensor:

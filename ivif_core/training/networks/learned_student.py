@@ -105,11 +105,10 @@ class Maps(nn.Module):
         self.mix = nn.Conv2d(channels + 16, channels + 16, 1)
         self.head = nn.Conv2d(channels + 16, 4 * (len(FAITHFUL) + len(VIVID)), 1)
         nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
-        with torch.no_grad():  # untrained, it gives the average of both sources
-            self.head.bias[:8] = 0.02  # not 0, where neither part of the offset would have a gradient
-            self.head.bias[8:24] = 0.5
-            self.head.bias[28:] = 0.5
+        bias = torch.full((self.head.out_channels,), 0.5)  # untrained, it gives the average of both sources
+        bias[:8] = 0.02  # not 0, where neither part of the offset would have a gradient
+        bias[24:28] = 0
+        self.head.bias = nn.Parameter(bias)
 
     def forward(self, statistics: Tensor, vividness: Tensor) -> Tensor:
         """
