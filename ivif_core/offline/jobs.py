@@ -50,6 +50,12 @@ class Job:
         """What the result depends on, besides input and model."""
         return {"parameters": self.parameters, "topics": self.topics, "keep_all": self.keep_all}
 
+    def entry(self, error: str = "") -> dict[str, Any]:
+        """The manifest's entry of a job of which nothing is done yet."""
+        hashes = {"input_sha256": None, "model_sha256": None}
+        ended = {"output": self.target, "status": FAILED, "fused": 0, "error": error, "seconds": None}
+        return {"input": self.source, **hashes, **self.settings(), **ended}
+
 
 def find_sources(lists: Iterable[Path]) -> list[Path]:
     """Inputs that the arguments name: text files hold one path a line (relative to the file; # begins a comment).
@@ -133,16 +139,7 @@ def run_job(job: Job, earlier: dict[str, Any] | None = None) -> dict[str, Any]:
     """
     started = time.perf_counter()
     source, target = Path(job.source), Path(job.target)
-    entry: dict[str, Any] = {
-        "input": job.source,
-        "input_sha256": None,
-        "model_sha256": None,
-        **job.settings(),
-        "output": job.target,
-        "status": FAILED,
-        "fused": 0,
-        "error": "",
-    }
+    entry = job.entry()
     try:
         entry["input_sha256"] = hash_files(source)
         entry["model_sha256"] = hash_files(resolve_model(job.parameters.get("model")))

@@ -14,7 +14,7 @@ from typing import Any
 from ivif_core.errors import BackendUnavailable, ConfigError
 from ivif_core.files.installation import install_command
 from ivif_core.files.writing import sweep
-from ivif_core.offline.jobs import FAILED, Job, run_job
+from ivif_core.offline.jobs import Job, run_job
 
 ATTEMPTS = 3
 """How often a job is tried whose worker dies (killed, out of memory, machine gone)."""
@@ -82,14 +82,4 @@ def run_jobs(ray: Any, jobs: Sequence[Job], earlier: Mapping[str, dict[str, Any]
             yield ray.get(ready[0])
         except ray.exceptions.RayError as error:
             sweep(Path(job.target).parent)
-            yield {
-                "input": job.source,
-                "input_sha256": None,
-                "model_sha256": None,
-                **job.settings(),
-                "output": job.target,
-                "status": FAILED,
-                "fused": 0,
-                "error": f"its worker died {ATTEMPTS} times: {type(error).__name__}",
-                "seconds": None,
-            }
+            yield job.entry(f"its worker died {ATTEMPTS} times: {type(error).__name__}")

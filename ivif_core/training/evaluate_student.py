@@ -70,7 +70,9 @@ def teacher_nearness(fuse: Callable[[Pair], np.ndarray], pairs: Sequence[Pair]) 
     return float(np.mean(similarity)), float(np.mean(edges))
 
 
-def flicker(fuser: Fuser, pair: Pair, frames: int = 60, deviation: float = 2.0) -> float:
+def flicker(
+    fuse: Callable[[np.ndarray, np.ndarray], np.ndarray], pair: Pair, frames: int = 60, deviation: float = 2.0
+) -> float:
     """Mean temporal deviation of the fused image over the larger source's, for a still scene with camera noise."""
     random = np.random.default_rng(0)
     series: list[list[np.ndarray]] = [[], [], []]
@@ -79,7 +81,7 @@ def flicker(fuser: Fuser, pair: Pair, frames: int = 60, deviation: float = 2.0) 
             np.clip(np.rint(image + random.normal(0, deviation, image.shape)), 0, 255).astype(np.uint8)
             for image in (pair.infrared, pair.visible)
         ]
-        for images, image in zip(series, (*seen, fuser.fuse_luminance(*seen).copy()), strict=True):
+        for images, image in zip(series, (*seen, fuse(*seen).copy()), strict=True):
             images.append(image)
     infrared, visible, fused = (np.std(images, axis=0, dtype=np.float32).mean() for images in series)
     return float(fused / max(infrared, visible))
@@ -141,7 +143,7 @@ def main() -> None:
         for name in ("llvip_sequence", "msrs_dev"):
             pair = FolderPairs(arguments.data / name)[0]
             for fuser.vividness in (0.0, 1.0):
-                ratio, change = flicker(fuser, pair), reach(fuser, pair)
+                ratio, change = flicker(fuser.fuse_luminance, pair), reach(fuser, pair)
                 print(f"{name}, vividness {fuser.vividness:g}: flicker {ratio:.2f} of the sources', beyond {change}")
 
 

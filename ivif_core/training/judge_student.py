@@ -27,7 +27,7 @@ from ivif_core.imaging.files import find_images, read_visible
 from ivif_core.models import resolve_model
 from ivif_core.models.local_affine import reduction_of
 from ivif_core.training.data.pairs import FolderPairs, Pair, is_held_out
-from ivif_core.training.evaluate_student import glare_ratios, two_scale_vivid
+from ivif_core.training.evaluate_student import flicker, glare_ratios, two_scale_vivid
 from ivif_core.training.networks.learned_student import LearnedStudent
 from ivif_core.training.networks.rule_reference import RuleReference
 from ivif_core.training.teach_student import load_student
@@ -131,20 +131,6 @@ def warm_share(fuse: Fuse, pairs: Sequence[Pair]) -> tuple[float, float]:
     return float((found[:, 1] >= found[:, 0]).mean()), float(found[:, 1].mean() / found[:, 0].mean())
 
 
-def flicker(fuse: Fuse, pair: Pair, vividness: float, frames: int = 16, deviation: float = 2.0) -> float:
-    random = np.random.default_rng(0)
-    series: list[list[np.ndarray]] = [[], [], []]
-    for _ in range(frames):
-        seen = [
-            np.clip(np.rint(image + random.normal(0, deviation, image.shape)), 0, 255).astype(np.uint8)
-            for image in (pair.infrared, pair.visible)
-        ]
-        for images, image in zip(series, (*seen, fuse(seen[0], seen[1], vividness)), strict=True):
-            images.append(image)
-    infrared, visible, fused = (np.std(images, axis=0, dtype=np.float32).mean() for images in series)
-    return float(fused / max(infrared, visible))
-
-
 class Found:
     """What the detector of the shared folder finds of the objects that either source of a street pair shows."""
 
@@ -168,6 +154,10 @@ class Found:
         return self.share(lambda pair, bgr: colour.recompose(fuse(pair.infrared, pair.visible, vividness), bgr))
 
 
+def still_flicker(fuse: Fuse, pair: Pair, vividness: float) -> float:
+    return flicker(lambda infrared, visible: fuse(infrared, visible, vividness), pair, frames=16)
+
+
 def judge(name: str, shared: Path, cache: Path, *, full: bool = True, found: Found | None = None) -> dict[str, object]:
     began, fuse = time.time(), load(name)
     result: dict[str, object] = {"name": name}
@@ -177,8 +167,8 @@ def judge(name: str, shared: Path, cache: Path, *, full: bool = True, found: Fou
         for data in ("tno_dev", "msrs_dev"):
             for end in (1.0, 0.0):
                 result[f"{data}@{end:g}"] = figures(fuse, pairs_of(shared, data), end)
-        result["flicker@1"] = [flicker(fuse, pairs_of(shared, n)[0], 1.0) for n in ("llvip_sequence", "msrs_dev")]
-        result["flicker@0"] = [flicker(fuse, pairs_of(shared, "msrs_dev")[0], 0.0)]
+        result["flicker@1"] = [still_flicker(fuse, pairs_of(shared, n)[0], 1.0) for n in ("llvip_sequence", "msrs_dev")]
+        result["flicker@0"] = [still_flicker(fuse, pairs_of(shared, "msrs_dev")[0], 0.0)]
         result["warm"] = {n: warm_share(fuse, pairs_of(shared, n)) for n in ("roadscene", "msrs_dev", "tno_dev")}
         if found:
             result["detector"] = {f"{v:g}": found.fused(fuse, v) for v in (0.0, 0.25, 0.5, 0.75, 1.0)}

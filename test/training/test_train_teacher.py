@@ -50,7 +50,7 @@ def test_killed_and_resumed_is_bit_equal(workshop, whole, tmp_path):
         [*command(workshop, tmp_path, sys.executable), "steps=100000"], env=environment(), stderr=subprocess.DEVNULL
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while not (tmp_path / CHECKPOINT).exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
     finally:

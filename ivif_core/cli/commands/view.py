@@ -8,7 +8,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ivif_core.cli.commands.bag import add_parameter_arguments, add_registration_argument, read_parameters
+from ivif_core.cli.commands.bag import (
+    add_parameter_arguments,
+    add_registration_argument,
+    add_topic_arguments,
+    read_parameters,
+)
 from ivif_core.cli.numbers import whole
 from ivif_core.cli.photos import read_photo_parameters
 from ivif_core.errors import InputError
@@ -33,8 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a folder with infrared/ and visible/; two files or two folders, INFRARED VISIBLE; a bag; or radiometric "
         "JPEGs, or a folder of them",
     )
-    parser.add_argument("--infrared", metavar="TOPIC", help="of a bag (default: found by its images)")
-    parser.add_argument("--visible", metavar="TOPIC", help="of a bag (default: found by its images)")
+    add_topic_arguments(parser)
     parser.add_argument(
         "--port", type=whole(0, 65535), default=0, metavar="N", help="of the page (default: a free one)"
     )
