@@ -12,8 +12,8 @@ reduced frame). The CPU's backends (form `maps`) and torch do so. A whole graph 
 `_int8`, `_bgr`) in any other runtime, TensorRT among them, sees every frame as it is: the same image up to 800 pixels,
 another one, at a higher price, above.
 
-A student with several aims has one more input, `aim` (int32 [1]), the index of a name in the metadata `ivif.aims`, a JSON
-list. Without them a file has one aim.
+A student with several aims has one more input, `aim` (int32 [1]), the index of a name in the metadata `ivif.aims`, a
+JSON list. Without them a file has one aim.
 
 Metadata: `ivif.version`, `ivif.network` (which module it was exported from, see
 `training.networks`), `ivif.stride`, `ivif.receptive_field`, `ivif.recipe_sha256`; and in all forms of a float32 file

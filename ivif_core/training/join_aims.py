@@ -1,4 +1,4 @@
-"""Several students of one body into one file: `ivif distill aims='{clear: shipped, people: runs/people}' output=FOLDER`."""
+"""Several students of one body into one file: `ivif distill aims='{clear: shipped, people: RUN}' output=FOLDER`."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def join_aims(recipe: AimsRecipe) -> list[Path]:
     for name in others:
         if not _share_body(students[first], students[name]):
             raise ConfigError(
-                f"aims: {first} ({one_line(files[first])}) and {name} ({one_line(files[name])}) differ in more than what "
-                "a sentence moves; teach both from the same student (language.start)"
+                f"aims: {first} ({one_line(files[first])}) and {name} ({one_line(files[name])}) differ in more than "
+                "what a sentence moves; teach both from the same student (language.start)"
             )
     text = yaml.safe_dump({KEY: {name: str(source) for name, source in recipe.aims.items()}}, sort_keys=False)
     return export_student(AimedStudent.joined(list(students.values())), output, recipe=text, aims=list(students))
@@ -85,7 +85,8 @@ def _check_names(aims: Mapping[Any, Any]) -> None:
     for name, source in aims.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _NO_TEXT:
             raise ConfigError(
-                f"aims: expected a name of a-z, 0-9, _ and -, that starts with a letter and is no word of YAML's, got {shown(name)}"
+                "aims: expected a name of a-z, 0-9, _ and - that starts with a letter and is no word of YAML's, "
+                f"got {shown(name)}"
             )
         if not isinstance(source, str) or not source:
             raise ConfigError(f"aims: {name}: expected a student's file or folder, got {shown(source)}")

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "recipe",
         metavar="RECIPE.yaml",
-        help="such as training/recipes/student.yaml; or aims='{NAME: STUDENT, …}' (run folder, checkpoint, ONNX file or "
+        help="such as training/recipes/student.yaml; or aims='{NAME: STUDENT, …}' (run folder, checkpoint, ONNX file, "
         "shipped), which joins students of one body into one file in output=FOLDER and trains nothing",
     )
     parser.add_argument(
