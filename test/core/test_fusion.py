@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ivif_core import backends
 from ivif_core.backends import available
-from ivif_core.errors import InputError
+from ivif_core.errors import ConfigError, InputError
 from ivif_core.fusion import Fuser
 from ivif_core.imaging import colour
 from ivif_core.registration.base import Homography
+from ivif_core.settings import Settings
 from ivif_core.thermal.scaling import FixedScaling
 
 
