@@ -15,6 +15,7 @@ import numpy as np
 
 from ivif_core import backends
 from ivif_core.backends import EngineOptions
+from ivif_core.errors import ConfigError
 from ivif_core.imaging import colour
 from ivif_core.imaging.palette import DEFAULT_WARM, paint
 from ivif_core.models import resolve_model
@@ -75,6 +76,7 @@ class Fuser:
 
     Attributes:
         vividness: 0 faithful to both sources … 1 language-driven; may be changed between two calls.
+        aim: name of one of the model's aims; empty: its first; may be changed between two calls.
         scaling, registration: may be replaced between two calls.
         colour, warm: of the fused images, as of `imaging.palette.paint`; may be changed between two calls.
     """
@@ -85,6 +87,7 @@ class Fuser:
         backend: str = "auto",
         *,
         vividness: float = DEFAULT_VIVIDNESS,
+        aim: str = "",
         colour: str = "fused",
         warm: float = DEFAULT_WARM,
         scaling: ThermalScaling | None = None,
@@ -98,6 +101,7 @@ class Fuser:
             model: ONNX file; None takes the shipped student.
             backend: a name from `ivif_core.backends`, or 'auto' for the fastest that is installed.
             vividness: in [0, 1].
+            aim: one of `aims`; empty: the first.
             colour, warm: as of `imaging.palette.paint`.
             scaling: how infrared that is not uint8 becomes intensity; None: percentiles of each image by itself.
             registration: how infrared comes onto the visible grid; None: resize.
@@ -107,13 +111,30 @@ class Fuser:
         Raises:
             ModelError, BackendUnavailable, ConfigError: as `ivif_core.backends.create`.
         """
-        self.vividness, self.colour, self.warm = vividness, colour, warm
+        self.vividness, self.aim, self.colour, self.warm = vividness, aim, colour, warm
         self.scaling = scaling or PercentileScaling(smoothing=0.0)
         self.registration = registration or Resize()
         self.model = resolve_model(model)
         self.backend = backends.create(
             backend, self.model, threads=threads, engine=engine, wait_for_engine=wait_for_engine
         )
+        try:
+            self.check_aim(aim)
+        except ConfigError:
+            self.backend.close()
+            raise
+
+    @property
+    def aims(self) -> tuple[str, ...]:
+        """Names of the model's aims; empty: it has one, without a name."""
+        return self.backend.signature.aims
+
+    def check_aim(self, aim: str) -> None:
+        """
+        Raises:
+            ConfigError: the model has no aim of that name.
+        """
+        self.backend.signature.index_of(aim)
 
     def prepare(self, infrared: np.ndarray, visible: np.ndarray) -> Prepared:
         """Scale and register one pair, as `prepare` does with this fuser's scaling and registration."""
@@ -153,7 +174,7 @@ class Fuser:
 
     def _fuse_plain(self, pair: Prepared, *, grey: bool) -> np.ndarray:
         if self.backend.signature.colour and pair.visible.ndim == 3 and not grey:
-            return self.backend.infer(pair.registered, pair.visible, self.vividness).copy()
+            return self.backend.infer(pair.registered, pair.visible, self.vividness, self.aim).copy()
         fused_y = self.fuse_luminance(pair.registered, pair.visible_y)
         if grey or pair.visible.ndim == 2:
             return fused_y.copy()
@@ -162,8 +183,8 @@ class Fuser:
     def fuse_luminance(self, registered: np.ndarray, visible_y: np.ndarray) -> np.ndarray:
         """Fused luminance (uint8 H×W, valid until the next call) of a registered pair of that size."""
         if not self.backend.signature.colour:
-            return self.backend.infer(registered, visible_y, self.vividness)
-        fused = self.backend.infer(registered, cv2.cvtColor(visible_y, cv2.COLOR_GRAY2BGR), self.vividness)
+            return self.backend.infer(registered, visible_y, self.vividness, self.aim)
+        fused = self.backend.infer(registered, cv2.cvtColor(visible_y, cv2.COLOR_GRAY2BGR), self.vividness, self.aim)
         return np.ascontiguousarray(fused[:, :, 0])
 
     @contextmanager
@@ -184,6 +205,7 @@ class Fuser:
                     self.model,
                     self.backend.name,
                     vividness=self.vividness,
+                    aim=self.aim,
                     colour=self.colour,
                     warm=self.warm,
                     scaling=self.scaling,

@@ -148,6 +148,8 @@ class FusionNode(LifecycleNode):
         try:
             from_files = any(reads_files(parameter.name) for parameter in changes)
             settings = self._read_files(change) if from_files else change()
+            if session is not None:
+                session.pipeline.check(settings)
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=one_line(error))
         if session is not None:

@@ -63,6 +63,7 @@ class Pipeline:
             settings["model"] or None,
             settings["backend"],
             vividness=settings["vividness"],
+            aim=settings["aim"],
             colour=settings["output.colour"],
             warm=settings["output.warm"],
             scaling=settings.scaling(),
@@ -114,12 +115,20 @@ class Pipeline:
         """The backend's share of the last `fuse`."""
         return self._fuser.backend.run_seconds
 
+    def check(self, settings: Settings) -> None:
+        """What of them the model may refuse.
+
+        Raises:
+            ConfigError: it has no such aim.
+        """
+        self._fuser.check_aim(settings["aim"])
+
     def use(self, settings: Settings) -> None:
         """Take over settings that may change live; scaling and registration keep their state unless they changed."""
         if settings is self._settings:
             return
         changed = settings.changed(self._settings)
-        self._fuser.vividness = settings["vividness"]
+        self._fuser.vividness, self._fuser.aim = settings["vividness"], settings["aim"]
         self._fuser.colour, self._fuser.warm = settings["output.colour"], settings["output.warm"]
         self._maximum_megapixels = settings["maximum_megapixels"]
         if any(name.startswith(("thermal_scaling.", "radiometry.")) for name in changed):

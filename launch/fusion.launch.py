@@ -36,6 +36,7 @@ ARGUMENTS = {
     "backend": ("", "runtime of the network; empty: what the parameter file says"),
     "model": ("", "ONNX file of a student; empty: what the parameter file says"),
     "vividness": ("", "0 faithful to both cameras … 1 language-driven; empty: what the parameter file says"),
+    "aim": ("", "name of one of the model's aims; empty: what the parameter file says"),
     "registration_file": ("", "YAML of `ivif calibrate`; sets registration.mode file"),
     "use_sim_time": ("false", "take the time from /clock (true or false)"),
     "respawn": ("true", "start the node again when it dies (true or false); with replay the launch ends instead"),
@@ -107,7 +108,7 @@ def overrides(value: dict[str, str]) -> dict[str, Any]:
     Raises:
         ValueError: no number, or neither true nor false.
     """
-    given: dict[str, Any] = {name: value[name] for name in ("backend", "model") if value[name]}
+    given: dict[str, Any] = {name: value[name] for name in ("backend", "model", "aim") if value[name]}
     if value["vividness"]:
         try:
             given["vividness"] = float(value["vividness"])

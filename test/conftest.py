@@ -35,3 +35,23 @@ def shared() -> Path:
 def rng() -> np.random.Generator:
     """The same numbers in every run."""
     return np.random.default_rng(20)
+
+
+@pytest.fixture(scope="session")
+def aimed_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with two aims that are plain to see: `thermal` gives the infrared image, `rgb` the visible one."""
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra test)")
+    helper, proto = onnx.helper, onnx.TensorProto
+    shape = ["N", 1, "H", "W"]
+    inputs = [helper.make_tensor_value_info(name, proto.UINT8, shape) for name in ("infrared", "visible")]
+    inputs.append(helper.make_tensor_value_info("aim", proto.INT32, [1]))
+    nodes = [
+        helper.make_node("Concat", ["infrared", "visible"], ["both"], axis=1),
+        helper.make_node("Gather", ["both", "aim"], ["fused"], axis=1),
+    ]
+    graph = helper.make_graph(nodes, "aims", inputs, [helper.make_tensor_value_info("fused", proto.UINT8, shape)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {"ivif.version": "aims", "ivif.aims": '["thermal", "rgb"]'})
+    path = tmp_path_factory.mktemp("aims") / "aims.onnx"
+    onnx.save(model, path)
+    return path

@@ -60,19 +60,21 @@ class DeferredModel(StudentModel):
         self._thread.start()
         return self
 
-    def infer(self, infrared: np.ndarray, visible: np.ndarray, vividness: float) -> np.ndarray:
+    def infer(self, infrared: np.ndarray, visible: np.ndarray, vividness: float, aim: str = "") -> np.ndarray:
         """As `StudentModel.infer`, on the wanted backend from the first call after it got ready."""
         self.open()
         self._swap_when_ready()
-        fused = self._current.infer(infrared, visible, vividness)
+        fused = self._current.infer(infrared, visible, vividness, aim)
         self.run_seconds = self._current.run_seconds
         return fused
 
-    def infer_many(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]], vividness: float) -> Iterator[np.ndarray]:
+    def infer_many(
+        self, pairs: Iterable[tuple[np.ndarray, np.ndarray]], vividness: float, aim: str = ""
+    ) -> Iterator[np.ndarray]:
         """As `StudentModel.infer_many`, all of them on the backend that is in use at the start."""
         self.open()
         self._swap_when_ready()
-        return self._current.infer_many(pairs, vividness)
+        return self._current.infer_many(pairs, vividness, aim)
 
     def close(self) -> None:
         if not self._is_open:
@@ -108,8 +110,9 @@ class DeferredModel(StudentModel):
             failure = self._build()
             if failure is None and not self._closing.is_set():
                 self._wanted.open()
-                if self._wanted.signature.colour != self._fallback.signature.colour:
-                    failure = "its model variant is not of the same kind (colour) as the fallback's"
+                wanted, fallback = self._wanted.signature, self._fallback.signature
+                if (wanted.colour, wanted.aims) != (fallback.colour, fallback.aims):
+                    failure = "its model variant is not of the same kind (colour, aims) as the fallback's"
                     self._wanted.close()
         except Exception as error:  # of a runtime's own too: the fallback stays, and says why
             failure = str(error) if isinstance(error, IvifError) else f"{type(error).__name__}: {error}"

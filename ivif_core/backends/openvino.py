@@ -9,8 +9,8 @@ from ivif_core.backends.runner import Feeds, Outputs, Port, Runner
 from ivif_core.backends.signal_stack import kept_signal_stack
 from ivif_core.files.installation import install_command
 
-_NAMES = ("infrared", "visible", "vividness", "fused", "statistics", "maps")
-_ELEMENT_TYPES = {"u8": "uint8", "f32": "float32"}
+_NAMES = ("infrared", "visible", "vividness", "aim", "fused", "statistics", "maps")
+_ELEMENT_TYPES = {"u8": "uint8", "f32": "float32", "i32": "int32"}
 
 
 class OpenVinoRunner(Runner):

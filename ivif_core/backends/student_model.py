@@ -14,8 +14,8 @@ import numpy as np
 
 from ivif_core.backends.runner import Feeds, Outputs, Port, Runner
 from ivif_core.backends.tensorrt.engine_options import EngineOptions
-from ivif_core.errors import InputError, IvifError, ModelError
-from ivif_core.models import maps_form, read_metadata
+from ivif_core.errors import ConfigError, InputError, IvifError, ModelError, one_line, shown
+from ivif_core.models import AIMS, aims_of, maps_form, read_metadata
 from ivif_core.models.local_affine import MAPS, STATISTICS, Skeleton, reduction_of, statistics
 
 MINIMUM_SIDE = 32
@@ -37,17 +37,32 @@ class Signature:
         vividness: the model has the run-time input `vividness`.
         colour: `visible` and `fused` are N×H×W×3 BGR with recomposition inside; otherwise N×1×H×W luminance.
         maps: the model takes statistics of the sources and gives maps, see `ivif_core.models.local_affine`.
+        aims: names of its aims, of which the run-time input `aim` chooses; empty: it has one, without a name.
     """
 
     uint8: bool
     vividness: bool
     colour: bool = False
     maps: bool = False
+    aims: tuple[str, ...] = ()
 
     @property
     def output(self) -> str:
         """Name of the one output."""
         return "maps" if self.maps else "fused"
+
+    def index_of(self, aim: str) -> int:
+        """Which aim that is; the first one's name may be left empty.
+
+        Raises:
+            ConfigError: there is none of that name.
+        """
+        if not aim:
+            return 0
+        if aim not in self.aims:
+            there = f"choose from {', '.join(self.aims)}" if self.aims else "it has one only, without a name"
+            raise ConfigError(f"aim: the model has no {shown(aim)}; {there}")
+        return self.aims.index(aim)
 
 
 class StudentModel:
@@ -122,7 +137,7 @@ class StudentModel:
             )
         self.runner.open()
         try:
-            self.signature = signature_of(self.runner.inputs, self.runner.outputs)
+            self.signature = signature_of(self.runner.inputs, self.runner.outputs, aims_of(self.metadata))
             if self.kind.on_cpu:  # elsewhere the first run of a size costs too much to be made twice
                 visible = np.zeros((*_PROBE, 3) if self.signature.colour else _PROBE, np.uint8)
                 pair = np.zeros(_PROBE, np.uint8), visible
@@ -147,28 +162,30 @@ class StudentModel:
     ) -> None:
         self.close()
 
-    def infer(self, infrared: np.ndarray, visible: np.ndarray, vividness: float) -> np.ndarray:
+    def infer(self, infrared: np.ndarray, visible: np.ndarray, vividness: float, aim: str = "") -> np.ndarray:
         """Fuse one pair.
 
         Args:
             infrared: uint8 H×W intensity on the visible grid.
             visible: uint8 H×W luminance (H×W×3 BGR where `signature.colour`).
             vividness: 0 faithful to both sources … 1 language-driven; ignored by a model without that input.
+            aim: one of `signature.aims`; empty: the first.
 
         Returns:
             uint8 H×W (H×W×3 where `signature.colour`); valid until the next call.
 
         Raises:
             InputError: wrong type, shape, size or vividness.
+            ConfigError: no such aim.
             ModelError: the model does not run on this size, or what it gives is no image of it.
         """
         self.open()
         started = time.perf_counter()
-        fused = self._image(self.runner.run(self._feeds(infrared, visible, vividness)), infrared, visible)
+        fused = self._image(self.runner.run(self._feeds(infrared, visible, vividness, aim)), infrared, visible)
         self.run_seconds = time.perf_counter() - started
         return fused
 
-    def infer_many(self, pairs: Iterable[Pair], vividness: float) -> Iterator[np.ndarray]:
+    def infer_many(self, pairs: Iterable[Pair], vividness: float, aim: str = "") -> Iterator[np.ndarray]:
         """Fuse a sequence of pairs in order, as fast as the runtime can rather than each as soon as possible.
 
         A runtime that overlaps work takes up to two pairs before it gives the first result.
@@ -180,17 +197,20 @@ class StudentModel:
 
         def feeds() -> Iterator[Feeds]:
             for pair in pairs:
-                feed = self._feeds(*pair, vividness)
+                feed = self._feeds(*pair, vividness, aim)
                 under_way.append(pair)
                 yield feed
 
         for outputs in self.runner.run_many(feeds()):
             yield self._image(outputs, *under_way.popleft())
 
-    def _feeds(self, infrared: np.ndarray, visible: np.ndarray, vividness: float) -> dict[str, np.ndarray]:
+    def _feeds(
+        self, infrared: np.ndarray, visible: np.ndarray, vividness: float, aim: str = ""
+    ) -> dict[str, np.ndarray]:
         """What the model takes, of 8-bit images."""
         self._check(infrared, visible, vividness)
         signature = self.signature
+        index = signature.index_of(aim)
         if signature.maps:
             reduction = self._reduction(visible)
             seen = [statistics(image, reduction) for image in (infrared, visible)]
@@ -206,6 +226,8 @@ class StudentModel:
             feeds = {name: np.ascontiguousarray(image) for name, image in feeds.items()}
         if signature.vividness:
             feeds["vividness"] = np.array([vividness], np.float32)
+        if signature.aims:
+            feeds["aim"] = np.array([index], np.int32)
         return feeds
 
     def _image(self, outputs: Outputs, infrared: np.ndarray, visible: np.ndarray) -> np.ndarray:
@@ -255,23 +277,30 @@ class StudentModel:
             raise InputError(f"vividness: expected a number in [0, 1], got {vividness}")
 
 
-def signature_of(inputs: dict[str, Port], outputs: dict[str, Port]) -> Signature:
-    """Read a model's signature from its ports.
+def signature_of(inputs: dict[str, Port], outputs: dict[str, Port], aims: tuple[str, ...] = ()) -> Signature:
+    """Read a model's signature from its ports, and the names of its aims.
 
     Raises:
         ModelError: names, types or shapes are not the contract's; says which.
     """
-    names = inputs.keys() - {"vividness"}
+    names = inputs.keys() - {"vividness", "aim"}
+    if ("aim" in inputs) != bool(aims):
+        raise ModelError(
+            f"expected an input aim, and the metadata {AIMS}, or neither; got inputs {sorted(inputs)} "
+            f"and the aims {', '.join(map(one_line, aims)) or 'of none'}"
+        )
+    if aims:
+        _expect("aim", inputs["aim"], "int32", (1,))
     vividness = "vividness" in inputs
     if vividness:
         _expect("vividness", inputs["vividness"], "float32", (1,))
     if names == {"statistics"} and list(outputs) == ["maps"]:
         _expect("statistics", inputs["statistics"], "float32", (1, 2 * len(STATISTICS), None, None))
         _expect("maps", outputs["maps"], "float32", (1, len(MAPS), None, None))
-        return Signature(uint8=False, vividness=vividness, maps=True)
+        return Signature(uint8=False, vividness=vividness, maps=True, aims=aims)
     if names != {"infrared", "visible"} or list(outputs) != ["fused"]:
         raise ModelError(
-            f"expected inputs infrared, visible and optionally vividness, and the output fused; "
+            f"expected inputs infrared, visible, optionally vividness and aim, and the output fused; "
             f"got inputs {sorted(inputs)} and outputs {sorted(outputs)}"
         )
     kinds = {inputs["infrared"].dtype, inputs["visible"].dtype}
@@ -287,7 +316,7 @@ def signature_of(inputs: dict[str, Port], outputs: dict[str, Port]) -> Signature
         ("fused", outputs["fused"], image),
     ):
         _expect(name, port, kind, shape)
-    return Signature(uint8=kind == "uint8", vividness=vividness, colour=colour)
+    return Signature(uint8=kind == "uint8", vividness=vividness, colour=colour, aims=aims)
 
 
 def _expect(name: str, port: Port, dtype: str, shape: tuple[int | None, ...]) -> None:

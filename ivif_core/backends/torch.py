@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _WARM_UP = 3
-_ELEMENT_TYPES = {1: "float32", 2: "uint8"}  # TensorProto.DataType
-_INPUTS = ("infrared", "visible", "vividness")  # as the modules take them
+_ELEMENT_TYPES = {1: "float32", 2: "uint8", 6: "int32"}  # TensorProto.DataType
+_INPUTS = ("infrared", "visible", "vividness")  # as the modules take them, and then `aim` where there is one
 
 _NETWORKS = "ivif_core.training.networks"
 """The one place that looks upwards, by name and when a model is opened: a student's module is written once, where it
@@ -62,7 +62,7 @@ class TorchRunner(Runner):
         model = onnx.load(self.model)
         inputs = {port.name: _port(port) for port in model.graph.input}
         outputs = {port.name: _port(port) for port in model.graph.output}
-        if inputs.keys() != set(_INPUTS) or list(outputs) != ["fused"]:
+        if inputs.keys() - {"aim"} != set(_INPUTS) or list(outputs) != ["fused"]:
             raise ModelError(f"torch runs a whole student, {', '.join(_INPUTS)} to fused; got {', '.join(inputs)}")
         weights = {value.name: numpy_helper.to_array(value) for value in model.graph.initializer}
         entry = {entry.key: entry.value for entry in model.metadata_props}.get(networks.METADATA)
@@ -107,7 +107,7 @@ class TorchRunner(Runner):
         import torch
 
         with torch.inference_mode():
-            fused: Tensor = self._network(*(self._inputs[name] for name in _INPUTS))
+            fused: Tensor = self._network(*(self._inputs[name] for name in (*_INPUTS, "aim") if name in self._inputs))
             return fused
 
     def _prepare(self, feeds: Feeds) -> None:

@@ -12,6 +12,9 @@ reduced frame). The CPU's backends (form `maps`) and torch do so. A whole graph 
 `_int8`, `_bgr`) in any other runtime, TensorRT among them, sees every frame as it is: the same image up to 800 pixels,
 another one, at a higher price, above.
 
+A student with several aims has one more input, `aim` (int32 [1]), the index of a name in the metadata `ivif.aims`, a
+JSON list. Without them a file has one aim.
+
 Metadata: `ivif.version`, `ivif.network` (which module it was exported from, see
 `training.networks`), `ivif.stride`, `ivif.receptive_field`, `ivif.recipe_sha256`; and in all forms of a float32 file
 `ivif.made_from`, the SHA-256 of that file.
@@ -19,17 +22,22 @@ Metadata: `ivif.version`, `ivif.network` (which module it was exported from, see
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ivif_core.errors import ConfigError, ModelError, OutputError
+from ivif_core.errors import ConfigError, ModelError, OutputError, shown
 from ivif_core.files.outputs import check_file
 from ivif_core.files.reading import read_bytes
 from ivif_core.files.writing import printable
 
 MAXIMUM_MODEL = 512 << 20
 """Bytes of an ONNX file; the shipped student has a few hundred thousand."""
+
+AIMS = "ivif.aims"
+"""Metadata entry with the names of the aims."""
+MOST_AIMS = 64
 
 _METADATA_FIELD = 14  # ModelProto.metadata_props, onnx.proto
 _GRAPH_FIELD = 7  # ModelProto.graph
@@ -100,6 +108,25 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     if not has_graph:
         raise ModelError(f"model: {path} is not an ONNX file: it holds no graph")
     return metadata
+
+
+def aims_of(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of a model's aims, in order; empty: it has one, without a name.
+
+    Raises:
+        ModelError: the entry holds no such names.
+    """
+    if AIMS not in metadata:
+        return ()
+    try:
+        names = json.loads(metadata[AIMS])
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) and 0 < len(name) <= 64 for name in names):
+        raise ModelError(f"{AIMS}: expected a list of names, got {shown(metadata[AIMS])}")
+    if not 0 < len(names) == len(set(names)) <= MOST_AIMS:
+        raise ModelError(f"{AIMS}: expected 1 to {MOST_AIMS} different names, got {shown(names)}")
+    return tuple(names)
 
 
 def check_model_target(path: Path, inputs: Iterable[str | Path | None] = ()) -> None:

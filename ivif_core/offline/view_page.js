@@ -4,7 +4,7 @@ const byId = (id) => document.getElementById(id);
 const stage = byId("stage"), wipe = stage.querySelector("input"), note = byId("note"), time = byId("time");
 const scaling = (name) => `thermal_scaling.${name}`;
 const GROUPS = [
-  ["Fusion", [["vividness", "Vividness: 0 faithful, 1 as the teacher", 0, 1, 0.01]]],
+  ["Fusion", [["vividness", "Vividness: 0 faithful, 1 as the teacher", 0, 1, 0.01], ["aim", "Aim: what vividness 1 is"]]],
   ["Thermal scaling", [
     [scaling("mode"), "Mode"],
     [scaling("low_percentile"), "Black below, % of pixels", 0, 100, 0.1, ["percentile", "plateau"]],
@@ -65,7 +65,8 @@ function takeRange() {  // a fixed range starts where the frame's is
 function fill(except) {
   for (const [name, {row, inputs, modes}] of Object.entries(controls)) {
     const value = set(name)[name];
-    row.hidden = Boolean(modes) && !modes.includes(values[scaling("mode")]);
+    const useless = name === "aim" && start.aims.length < 2;
+    row.hidden = useless || (Boolean(modes) && !modes.includes(values[scaling("mode")]));
     for (const input of inputs) {
       if (input === except) continue;
       if (input.type === "range") {  // never cut a value that was typed
@@ -215,6 +216,8 @@ async function begin() {
     byId("controls").append(section);
   });
   byId(scaling("mode")).append(...start.modes.map((mode) => new Option(mode)));
+  // The first aim needs no name; where the parameters name it all the same, it keeps that.
+  byId("aim").append(...start.aims.map((aim, i) => new Option(aim, i || aim === start.values.aim ? aim : "")));
   for (const side of ["left", "right"]) {
     for (const name of PICTURES) {
       const button = Object.assign(document.createElement("button"), {type: "button", textContent: name});

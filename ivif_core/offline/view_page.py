@@ -21,6 +21,7 @@ from ivif_core.thermal.scaling import MODES, SingleImages
 
 LIVE = (
     "vividness",
+    "aim",
     *(f"thermal_scaling.{name}" for name in ("mode", "low", "high", "low_percentile", "high_percentile", "clahe")),
 )
 """Parameters that the page sets."""
@@ -61,6 +62,7 @@ class ViewServer(LocalPage):
                 {
                     "names": self._frames.names,
                     "modes": MODES,
+                    "aims": self._fuser.aims,
                     "values": {name: self._settings[name] for name in LIVE},
                     "moves": {name: rest for name, (rest, _, _) in MOVES.items()},
                 }
@@ -108,7 +110,8 @@ class ViewServer(LocalPage):
             infrared, visible, own = self._last[1]
             base = own or self._settings.recorded_registration()
             moved = _moved(base, move, infrared.shape[1::-1], visible.shape[1::-1])
-            self._fuser.vividness = settings["vividness"]
+            self._fuser.check_aim(settings["aim"])
+            self._fuser.vividness, self._fuser.aim = settings["vividness"], settings["aim"]
             self._fuser.scaling = SingleImages(settings.scaling())
             self._fuser.registration = moved or base
             pair = self._fuser.prepare(infrared, visible)

@@ -137,6 +137,7 @@ class Settings:
             self["model"] or None,
             self["backend"],
             vividness=self["vividness"],
+            aim=self["aim"],
             colour=self["output.colour"],
             warm=self["output.warm"],
             scaling=self.scaling() if is_stream else SingleImages(self.scaling()),

@@ -59,6 +59,7 @@ PARAMETERS = (
         "0: faithful to both sources … 1: nearest to the teacher.",
         (0.0, 1.0),
     ),
+    Parameter("aim", "", "What vividness 1 is, where the model has several aims: a name; empty: its first aim."),
     Parameter(
         "maximum_megapixels",
         MAXIMUM_MEGAPIXELS,

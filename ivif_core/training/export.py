@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -12,7 +14,7 @@ from ivif_core import __version__
 from ivif_core.backends.tensorrt.builder import check_with_real_parser
 from ivif_core.errors import ModelError
 from ivif_core.files.writing import make_folder, write_bytes
-from ivif_core.models import check_model_target
+from ivif_core.models import AIMS, check_model_target
 from ivif_core.models.onnx_graph import check_for_tensorrt, fold_constants
 from ivif_core.training.networks import METADATA, describe_student
 
@@ -28,7 +30,9 @@ OPSET = 17
 """Read by every runtime that is supported, from TensorRT 8.6 (JetPack 6.0) on."""
 
 
-def export_student(student: Student, folder: str | Path, *, recipe: str, name: str = "student") -> list[Path]:
+def export_student(
+    student: Student, folder: str | Path, *, recipe: str, name: str = "student", aims: Sequence[str] = ()
+) -> list[Path]:
     """Write `<name>.onnx` (float32), `<name>_uint8.onnx` (8 bits in and out) and `<name>_maps.onnx` (for CPUs).
 
     All three are one network, see `ivif_core.models`.
@@ -37,6 +41,7 @@ def export_student(student: Student, folder: str | Path, *, recipe: str, name: s
         student: a trained student.
         folder: made where it is missing.
         recipe: text of the recipe; its hash goes into the files.
+        aims: names, of an `AimedStudent`.
 
     Returns:
         The three paths.
@@ -55,23 +60,26 @@ def export_student(student: Student, folder: str | Path, *, recipe: str, name: s
         "ivif.stride": str(student.stride),
         "ivif.receptive_field": str(student.receptive_field),
         "ivif.recipe_sha256": hashlib.sha256(recipe.encode()).hexdigest(),
+        **({AIMS: json.dumps(list(aims))} if aims else {}),
     }
     written = []
     for suffix, exported in (("", _float), ("_uint8", _eight_bit), ("_maps", _maps)):
         if exported is _maps:
             metadata["ivif.form"] = "maps"
-        content = _with_metadata(_whole(*exported(student.cpu().eval())), metadata)
+        content = _with_metadata(_whole(*exported(student.cpu().eval()), aimed=bool(aims)), metadata)
         written.append(folder / f"{name}{suffix}.onnx")
         write_bytes(written[-1], content)
         metadata.setdefault("ivif.made_from", hashlib.sha256(content).hexdigest())
     return written
 
 
-def _whole(network: nn.Module, inputs: dict[str, Tensor], output: str) -> bytes:
+def _whole(network: nn.Module, inputs: dict[str, Tensor], output: str, *, aimed: bool) -> bytes:
     """A student as ONNX."""
     import torch
 
     inputs = {**inputs, "vividness": torch.tensor([0.5])}
+    if aimed:
+        inputs["aim"] = torch.tensor([0], dtype=torch.int32)
     with torch.no_grad():
         if not torch.isfinite(network(*inputs.values()).float()).all():
             raise ModelError("export: the student gives NaN or infinity; its weights are broken")
@@ -83,12 +91,12 @@ def to_onnx(network: nn.Module, inputs: dict[str, Tensor], outputs: list[str], i
 
     Args:
         inputs: name -> example, in the order of the module's arguments.
-        interleaved: the one of them that is N×H×W×3; all others are N×C×H×W, or `vividness`.
+        interleaved: the one of them that is N×H×W×3; all others are N×C×H×W, or have one number.
     """
     import torch
 
     planar, packed = ({0: "N", 2: "H", 3: "W"}, {0: "N", 1: "H", 2: "W"})
-    images = [name for name in (*inputs, *outputs) if name != "vividness"]
+    images = [name for name in (*inputs, *outputs) if name not in ("vividness", "aim")]
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracing exporter is announced as the older one; it keeps the graph small
@@ -115,7 +123,10 @@ def _float(student: Student) -> tuple[nn.Module, dict[str, Tensor], str]:
 def _maps(student: Student) -> tuple[nn.Module, dict[str, Tensor], str]:
     import torch
 
-    return student.maps, {"statistics": torch.rand(1, 4, 18, 20)}, "maps"
+    from ivif_core.training.networks.aimed_student import AimedMaps, AimedStudent
+
+    maps = AimedMaps(student.maps) if isinstance(student, AimedStudent) else student.maps
+    return maps, {"statistics": torch.rand(1, 4, 18, 20)}, "maps"
 
 
 def _eight_bit(student: Student) -> tuple[nn.Module, dict[str, Tensor], str]:
@@ -123,8 +134,8 @@ def _eight_bit(student: Student) -> tuple[nn.Module, dict[str, Tensor], str]:
     import torch
 
     class EightBit(torch.nn.Module):
-        def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
-            fused = student(infrared.float() / 255, visible.float() / 255, vividness)
+        def forward(self, infrared: Tensor, visible: Tensor, *asked: Tensor) -> Tensor:
+            fused = student(infrared.float() / 255, visible.float() / 255, *asked)
             return (255 * fused + 0.5).to(torch.uint8)
 
     network = EightBit()

@@ -28,6 +28,7 @@ from ivif_core.training.losses.language import LanguageWeights, PatchRecipe, Tex
 from ivif_core.training.losses.perceptual import max_feature_loss
 from ivif_core.training.losses.sources import Sources
 from ivif_core.training.losses.teaching import VividWeights
+from ivif_core.training.networks.aimed_student import VIVID_ROWS
 from ivif_core.training.networks.learned_student import LearnedStudent, apply
 from ivif_core.training.recipe import MOST_STEPS, Ranges, find_recipe, load_recipe
 from ivif_core.training.run import CHECKPOINT, Run, same_run, start
@@ -50,8 +51,6 @@ from ivif_core.training.train_teacher import (
     make_language,
 )
 
-VIVID_ROWS = 4 * 5
-"""The last rows of the last layer say vividness 1: for each of the four cells of a block, an offset and four gains."""
 DISTILLED = "distilled"
 """Folder, in the run's, of the student before the sentence."""
 

@@ -32,6 +32,7 @@ from ivif_core.training.losses import teaching
 from ivif_core.training.losses.sources import Sources
 from ivif_core.training.losses.teaching import FaithfulWeights, VividWeights
 from ivif_core.training.networks import METADATA, restore_student
+from ivif_core.training.networks.aimed_student import AimedStudent
 from ivif_core.training.networks.learned_student import LearnedStudent, Statistics, apply
 from ivif_core.training.networks.rule_reference import RuleReference
 from ivif_core.training.recipe import RunRecipe, load_recipe
@@ -260,6 +261,8 @@ def make_student(recipe: dict[str, Any]) -> LearnedStudent:
 def load_student(checkpoint: str | Path) -> LearnedStudent:
     """The trained student of a checkpoint, of a whole ONNX file, or 'shipped' with the package; in eval mode.
 
+    Of a file with several aims it is the student of the first.
+
     Raises:
         ModelError: no checkpoint or file of a student.
     """
@@ -288,7 +291,7 @@ def restored(path: Path) -> LearnedStudent:
     student = restore_student(entry, weights)
     if not isinstance(student, LearnedStudent):
         raise ModelError(f"{path} is of another network ({type(student).__name__}); expected a learned student")
-    return student
+    return student.first_aim() if isinstance(student, AimedStudent) else student
 
 
 def main(arguments: Sequence[str]) -> None:

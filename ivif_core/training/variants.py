@@ -32,7 +32,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 """Registered infrared intensity and visible BGR, uint8."""
 
 _FLOAT = 1  # TensorProto.DataType
-_ORDER = ("infrared", "visible", "vividness")
+_ORDER = ("infrared", "visible", "vividness", "aim")
 
 
 def write_variants(
@@ -66,7 +66,7 @@ def write_variants(
         original = fold_constants(onnx.load(model))
     except Exception as error:  # onnx raises protobuf's and its own types
         raise ModelError(f"cannot read {model}: {error}") from error
-    if any(value.type.tensor_type.elem_type != _FLOAT for value in original.graph.input):
+    if any(v.type.tensor_type.elem_type != _FLOAT for v in original.graph.input if v.name != "aim"):
         raise ModelError(f"{model} has no float32 images; give the float32 file, from which the others are made")
     made = {variant: make_folder(folder) / f"{model.stem}_{variant}.onnx" for variant in variants}
     for file in made.values():
@@ -143,9 +143,8 @@ def _quantised(model: ModelProto, calibration: Iterable[Pair]) -> ModelProto:
     for index, (infrared, visible) in enumerate(calibration):
         images = {"infrared": infrared[None, None], "visible": luminance(visible)[None, None]}
         for vividness in (0.0, 1.0) if index % 2 else (0.5,):
-            feeds.append(
-                {**images, **({"vividness": np.array([vividness], np.float32)} if "vividness" in taken else {})}
-            )
+            asked = {"vividness": np.array([vividness], np.float32), "aim": np.array([0], np.int32)}
+            feeds.append({**images, **{name: value for name, value in asked.items() if name in taken}})
     if not feeds:
         raise ConfigError("int8 needs pairs to calibrate on; give a folder of them")
     convolutions = [node.name for node in model.graph.node if node.op_type == "Conv" and len(node.input) == 3]

@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ivif_core import backends
 from ivif_core.backends import available
-from ivif_core.errors import InputError
+from ivif_core.errors import ConfigError, InputError
 from ivif_core.fusion import Fuser
 from ivif_core.imaging import colour
 from ivif_core.registration.base import Homography
+from ivif_core.settings import Settings
 from ivif_core.thermal.scaling import FixedScaling
 
 
@@ -112,3 +114,30 @@ def test_workers_share_the_threads_and_fuse_as_the_fuser_does(backend):
         fuser.backend.name = "torch"
         with fuser.workers() as workers:
             assert workers == [fuser]
+
+
+@pytest.mark.parametrize("backend", backends.ON_CPU)
+def test_the_aim_chooses_between_two_calls(aimed_model, rng, backend) -> None:
+    if reason := backends.backend_class(backend).why_unavailable():
+        pytest.skip(reason)
+    infrared, visible = rng.integers(0, 256, (2, 40, 50), np.uint8)
+    with Fuser(aimed_model, backend, aim="rgb", threads=1) as fuser:
+        assert fuser.aims == ("thermal", "rgb")
+        np.testing.assert_array_equal(fuser.fuse(infrared, visible), visible)
+        for fuser.aim in ("thermal", ""):
+            np.testing.assert_array_equal(fuser.fuse(infrared, visible), infrared)
+        fuser.aim = "rgb"
+        with fuser.workers() as workers:
+            np.testing.assert_array_equal(workers[-1].fuse(infrared, visible), visible)
+        fuser.aim = "people"
+        with pytest.raises(ConfigError, match="aim: the model has no 'people'; choose from thermal, rgb"):
+            fuser.fuse(infrared, visible)
+
+
+def test_an_aim_that_the_model_has_not_is_refused_at_once(aimed_model) -> None:
+    with pytest.raises(ConfigError, match="choose from thermal, rgb"):
+        Fuser(aimed_model, "onnxruntime", aim="people")
+    with pytest.raises(ConfigError, match="it has one only, without a name"):
+        Fuser(backend="onnxruntime", aim="people")
+    with pytest.raises(ConfigError, match="no 'people'"):
+        Settings.from_values({"aim": "people"}).fuser()

@@ -189,6 +189,24 @@ def test_parameters_change_live_and_bad_values_are_refused_with_the_reason(graph
     assert rig.set(slop=0)[0].successful
 
 
+def test_the_aim_changes_live_and_one_that_the_model_has_not_is_refused_by_name(graph, aimed_model):
+    grey = scene()[1][:, :, 0].copy()
+    intensity = 255 - grey
+    make = lambda stamp: (image(intensity, "mono8", stamp), image(grey, "mono8", stamp))  # noqa: E731
+    rig = Rig(graph, model=str(aimed_model), backend="onnxruntime", aim="rgb")
+    np.testing.assert_array_equal(decode_image(rig.until_fused(make)[-1]), grey)
+    refused = rig.set(aim="people")[0]
+    assert not refused.successful and refused.reason == "aim: the model has no 'people'; choose from thermal, rgb"
+    assert rig.set(aim="")[0].successful
+    rig.until_fused(make, count=2)
+    np.testing.assert_array_equal(decode_image(rig.fused[-1]), intensity)
+    assert rig.transition(Transition.TRANSITION_DEACTIVATE) and rig.transition(Transition.TRANSITION_CLEANUP)
+    assert rig.set(aim="people")[0].successful  # of which model is not known yet
+    assert not rig.transition(Transition.TRANSITION_CONFIGURE)
+    assert rig.set(aim="rgb")[0].successful
+    assert rig.transition(Transition.TRANSITION_CONFIGURE)
+
+
 def test_thermal_time_offset_and_slop_decide_what_is_a_pair(graph):
     counts, visible = scene()
     rig = Rig(graph, slop=0.01)

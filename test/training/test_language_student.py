@@ -16,7 +16,8 @@ from ivif_core.errors import ConfigError, ModelError
 from ivif_core.training import language_student, teach_student
 from ivif_core.training.checkpoint import load_checkpoint
 from ivif_core.training.data.pairs import FolderPairs
-from ivif_core.training.language_student import VIVID_ROWS, guards_of, load_student_recipe, teach_by_recipe
+from ivif_core.training.language_student import guards_of, load_student_recipe, teach_by_recipe
+from ivif_core.training.networks.aimed_student import VIVID_ROWS
 from ivif_core.training.networks.learned_student import LearnedStudent
 from ivif_core.training.run import CHECKPOINT
 from ivif_core.training.teach_student import StudentRecipe, distill_student, load_student, make_student

@@ -43,6 +43,7 @@ def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="FILE", help="ONNX file; over the file's")
     parser.add_argument("--colour", metavar="NAME", help=f"{', '.join(COLOURS)}; over the file's")
     parser.add_argument("--vividness", type=float, metavar="V", help="0 faithful … 1 as the teacher; over the file's")
+    parser.add_argument("--aim", metavar="NAME", help="one of the model's aims; over the file's")
 
 
 def add_params_argument(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +71,7 @@ def read_parameters(args: argparse.Namespace, **over: Any) -> Settings:
     Raises:
         ConfigError: the file cannot be read, or a value is refused.
     """
-    given = {name: getattr(args, name, None) for name in ("backend", "model", "vividness")} | over
+    given = {name: getattr(args, name, None) for name in ("backend", "model", "vividness", "aim")} | over
     if getattr(args, "registration", None):
         given |= {"registration__mode": "file", "registration__file": str(args.registration)}
     given["output.colour"] = getattr(args, "colour", None)

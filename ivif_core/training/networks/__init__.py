@@ -22,6 +22,7 @@ METADATA = "ivif.network"
 STUDENTS = {
     "local-affine": ("ivif_core.training.networks.rule_reference", "RuleReference"),
     "learned-maps": ("ivif_core.training.networks.learned_student", "LearnedStudent"),
+    "learned-maps-of-aims": ("ivif_core.training.networks.aimed_student", "AimedStudent"),
 }
 """Name in the metadata -> module and class. A name here never changes its meaning: files in the field bear it."""
 

@@ -76,14 +76,14 @@ class ToColour(nn.Module):
 
 
 class EightBit(nn.Module):
-    """A student between 8-bit luminance."""
+    """A student between 8-bit luminance; what is asked of it, such as vividness, goes through."""
 
     def __init__(self, student: nn.Module, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.before, self.student, self.after = FromGrey(dtype), student, ToGrey()
 
-    def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
-        fused: Tensor = self.after(self.student(*self.before(infrared, visible), vividness))
+    def forward(self, infrared: Tensor, visible: Tensor, *asked: Tensor) -> Tensor:
+        fused: Tensor = self.after(self.student(*self.before(infrared, visible), *asked))
         return fused
 
 
@@ -94,9 +94,9 @@ class InColour(nn.Module):
         super().__init__()
         self.before, self.student, self.after = FromColour(dtype), student, ToColour()
 
-    def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
+    def forward(self, infrared: Tensor, visible: Tensor, *asked: Tensor) -> Tensor:
         first, second, *kept = self.before(infrared, visible)
-        fused: Tensor = self.after(self.student(first, second, vividness), *kept)
+        fused: Tensor = self.after(self.student(first, second, *asked), *kept)
         return fused
 
 
@@ -107,6 +107,6 @@ class Floats(nn.Module):
         super().__init__()
         self.student, self.dtype = student, dtype
 
-    def forward(self, infrared: Tensor, visible: Tensor, vividness: Tensor) -> Tensor:
-        fused: Tensor = self.student(infrared.to(self.dtype), visible.to(self.dtype), vividness)
+    def forward(self, infrared: Tensor, visible: Tensor, *asked: Tensor) -> Tensor:
+        fused: Tensor = self.student(infrared.to(self.dtype), visible.to(self.dtype), *asked)
         return fused.float()

@@ -15,6 +15,7 @@ from ivif_core.backends.memory_guard import within_available_memory
 from ivif_core.backends.runner import Port
 from ivif_core.backends.student_model import signature_of
 from ivif_core.errors import ModelError
+from ivif_core.models import aims_of
 from test.core.backends.test_backends import noise
 
 CPU = [name for name in backends.ON_CPU if backends.backend_class(name).why_unavailable() is None]
@@ -120,3 +121,30 @@ def test_bounds_in_several_threads_end_with_the_last_one() -> None:
     assert resource.getrlimit(resource.RLIMIT_DATA)[0] == bound
     second.__exit__(None, None, None)
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+AIM = Port("int32", (1,))
+IMAGE = Port("float32", None)
+
+
+@pytest.mark.parametrize(
+    ("port", "aims", "told"),
+    [
+        (AIM, (), "expected an input aim, and the metadata ivif.aims, or neither; .* the aims of none"),
+        (None, ("clear", "people"), "or neither; got inputs .* the aims clear, people"),
+        (Port("float32", (1,)), ("clear", "people"), "aim to be int32 1, got float32 1"),
+        (Port("int32", (2,)), ("clear", "people"), "aim to be int32 1, got int32 2"),
+    ],
+)
+def test_an_aim_and_its_names_come_together(port, aims, told) -> None:
+    ports = {"infrared": IMAGE, "visible": IMAGE, **({"aim": port} if port else {})}
+    with pytest.raises(ModelError, match=told):
+        signature_of(ports, {"fused": IMAGE}, aims)
+
+
+@pytest.mark.parametrize("text", ["", "3", '"clear"', "[]", "[1]", '["a", "a"]', '[""]', "[" * 9999, '{"a": 1}'])
+def test_names_of_aims_that_are_none_are_refused(text) -> None:
+    with pytest.raises(ModelError, match=r"ivif\.aims: expected") as caught:
+        aims_of({"ivif.aims": text})
+    assert len(str(caught.value)) < 300
+    assert aims_of({}) == () and aims_of({"ivif.aims": '["clear"]'}) == ("clear",)

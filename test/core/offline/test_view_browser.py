@@ -95,6 +95,19 @@ def test_sliders_fuse_anew_and_give_the_parameters(page):
     assert "registration" not in parameters(driver)
 
 
+def test_an_aim_is_chosen_where_the_model_has_several(page, chromium, serve, aimed_model, rng):
+    assert not page().find_element("id", "aim").is_displayed()
+    pair = *rng.integers(0, 256, (2, 96, 128), np.uint8), None
+    settings = Settings.from_values({"model": str(aimed_model)})
+    with settings.fuser(is_stream=False) as fuser:
+        chromium.get(serve(ViewServer(Frames(["a"], lambda _: pair), settings, fuser)).address)
+        shown(chromium, aim="")
+        assert chromium.find_element("id", "aim").text.split() == ["thermal", "rgb"]
+        move(chromium, "aim", "rgb")
+        shown(chromium, aim="rgb")
+        assert parameters(chromium)["aim"] == "rgb"
+
+
 def test_a_fixed_range_starts_at_the_frames_own(page):
     driver = page()
     move(driver, "thermal_scaling.mode", "fixed")

@@ -216,3 +216,16 @@ def test_a_frame_that_cannot_be_fused_is_said_and_the_next_one_is_shown(view, im
     with pytest.raises(urllib.error.HTTPError) as error:
         look(server)
     assert b"infrared: expected" in error.value.read()
+
+
+def test_the_aim_is_chosen_where_there_are_several(view, images, aimed_model):
+    server = view(infrared=images[0].astype(np.uint8), model=str(aimed_model), **{"output.colour": "white_hot"})
+    assert json.loads(get(server, "state")[1])["aims"] == ["thermal", "rgb"]
+    answer = look(server, values={"aim": "rgb"})
+    assert yaml.safe_load(answer["yaml"])["/ivif_fusion"]["ros__parameters"]["aim"] == "rgb"
+    fused, visible = (picture(server, f"{name}.bmp", answer["key"]) for name in ("fused", "visible"))
+    np.testing.assert_array_equal(fused, cv2.cvtColor(visible, cv2.COLOR_BGR2GRAY))
+    with pytest.raises(urllib.error.HTTPError) as error:
+        look(server, values={"aim": "people"})
+    assert b"choose from thermal, rgb" in error.value.read()
+    assert json.loads(get(view(), "state")[1])["aims"] == []
