@@ -100,6 +100,7 @@ class AimedMaps(nn.Module):
 
     def forward(self, statistics: Tensor, vividness: Tensor, aim: Tensor) -> Tensor:
         head = self.maps.head
+        assert isinstance(head, AimedHead)
         head.aim, head.selects_weights = aim, True
         try:
             maps: Tensor = self.maps(statistics, vividness)
