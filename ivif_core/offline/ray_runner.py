@@ -19,6 +19,8 @@ from ivif_core.offline.jobs import FAILED, Job, run_job
 
 ATTEMPTS = 3
 """How often a job is tried whose worker dies (killed, out of memory, machine gone)."""
+_LOOK_S = 0.2
+"""Seconds after which a signal ends the wait for jobs."""
 
 
 @contextmanager
@@ -51,10 +53,14 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(f"--ray {address}: no Ray cluster answers there: {error}") from error
+    except BaseException:  # a signal that waited for it
+        ray.shutdown()
+        raise
     try:
         yield ray
     finally:
-        ray.shutdown()
+        with held():
+            ray.shutdown()
 
 
 @contextmanager
@@ -91,12 +97,18 @@ def run_jobs(ray: Any, jobs: Sequence[Job], earlier: Mapping[str, dict[str, Any]
         earlier: input -> entry of a former run.
     """
     task = ray.remote(num_cpus=1, max_retries=ATTEMPTS - 1)(run_job)
-    running = {task.remote(job, earlier.get(job.source)): job for job in jobs}
+    with held():
+        running = {task.remote(job, earlier.get(job.source)): job for job in jobs}
     while running:
-        ready, _ = ray.wait(list(running), num_returns=1)
+        with held():  # inside of Ray's own code an exception can be lost, or leave a lock taken
+            ready, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_S)
+        if not ready:
+            continue
         job = running.pop(ready[0])
         try:
-            yield ray.get(ready[0])
+            with held():
+                entry = ray.get(ready[0])
+            yield entry
         except ray.exceptions.RayError as error:
             sweep(Path(job.target).parent)
             yield {
