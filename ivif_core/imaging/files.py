@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ from ivif_core.files.writing import printable, write_bytes
 from ivif_core.imaging import colour
 from ivif_core.imaging.orientation import exif_orientation, upright
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS, check_encoded
-from ivif_core.imaging.wholeness import check_whole
+from ivif_core.imaging.wholeness import check_filled, check_whole
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -124,12 +125,14 @@ def decode(data: bytes, what: str, flags: int, maximum_megapixels: float) -> np.
     """
     check_encoded(data, what, maximum_megapixels)
     check_whole(data, what)
+    decoder = partial(cv2.imdecode, flags=flags)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        image = decoder(np.frombuffer(data, np.uint8))
     except cv2.error as error:  # hostile sizes in a header
         raise InputError(f"{what} is broken: {error.err}") from error
     if image is None or image.size == 0:
         raise InputError(f"{what} is not an image, or is broken")
+    check_filled(data, image, decoder, what)
     return image
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import sys
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import cv2
@@ -16,7 +17,7 @@ import numpy as np
 from ivif_core.errors import InputError
 from ivif_core.imaging import colour
 from ivif_core.imaging.size import MAXIMUM_MEGAPIXELS, check_encoded, check_size
-from ivif_core.imaging.wholeness import check_whole
+from ivif_core.imaging.wholeness import check_filled, check_whole
 
 
 class UnsupportedEncoding(InputError):
@@ -259,12 +260,14 @@ def _decode_compressed(message: Any, maximum_megapixels: float) -> tuple[np.ndar
     what = f"compressed image: format {written[:80]!r}, {data.size} bytes"
     check_encoded(data.data, what, maximum_megapixels)
     check_whole(data.data, what)
+    decoder = partial(cv2.imdecode, flags=cv2.IMREAD_UNCHANGED)
     try:
-        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        pixels = decoder(data)
     except cv2.error as error:
         raise InputError(f"{what} could not be decoded: {error.err}") from error
     if pixels is None:
         raise InputError(f"{what} could not be decoded; expected JPEG or PNG")
+    check_filled(data.data, pixels, decoder, what)
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     encoding = _CODEC_ENCODING.get((pixels.dtype, channels))
     if encoding is None:

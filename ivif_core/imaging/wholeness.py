@@ -4,10 +4,14 @@ FFmpeg plays a video as far as it goes.
 
 from __future__ import annotations
 
+import random
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+
+import numpy as np
 
 from ivif_core.errors import InputError
 from ivif_core.imaging.jpeg_markers import next_marker
@@ -15,6 +19,11 @@ from ivif_core.imaging.jpeg_markers import next_marker
 _END, _SCAN, _ALONE = 0xD9, 0xDA, frozenset({0x01, *range(0xD0, 0xD9)})
 _AFTER_SCAN = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
 """A marker that ends a scan's data: not a stuffed byte (0), not a restart (0xD0 to 0xD7)."""
+
+_GREY = 128
+"""What decoders make of the blocks that a JPEG lacks, in every channel."""
+_FILLER = b"".join(random.Random(0).randbytes(64).replace(b"\xff", b"") + bytes([0xFF, 0xD0 + n]) for n in range(8))
+"""Data of blocks, with every restart marker."""
 
 _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"mfra", b"sidx", b"styp", b"uuid", b"meta")
 
@@ -43,21 +52,58 @@ def check_whole(data: bytes | memoryview, what: str) -> None:
         raise InputError(f"{what} is cut short after {len(content)} bytes")
 
 
+def check_filled(
+    data: bytes | memoryview, image: np.ndarray, decode: Callable[[np.ndarray], np.ndarray | None], what: str
+) -> None:
+    """Refuse a JPEG image that has its end, but not all its blocks: cut or with a gap, and an end put behind it.
+
+    Decoders take what is missing for grey. Where the last block is grey, or there are several scans, other blocks are
+    put before the end and all is decoded again: nothing changes where none is missing.
+
+    Args:
+        data: an encoded image of any format that passed `check_whole`.
+        image: what `decode` made of it, as stored (not turned): H×W or H×W×C.
+        decode: bytes to pixels.
+        what: begins the error.
+
+    Raises:
+        InputError: it lacks blocks.
+    """
+    content = bytes(data)
+    if not content.startswith(b"\xff\xd8\xff"):
+        return
+    end, scans = _jpeg_end(content)
+    last_block = image[-1, (image.shape[1] - 1) // 8 * 8 :]  # of it the row that takes no colour from blocks above
+    if scans == 1 and not (last_block == _GREY).all():
+        return
+    filled = decode(np.frombuffer(content[:end] + _FILLER + b"\xff\xd9", np.uint8))
+    if filled is not None and not np.array_equal(filled, image):
+        raise InputError(f"{what} lacks the last of its blocks: it was cut, or data in it were lost")
+
+
 def _has_jpeg_end(data: bytes) -> bool:
-    """From marker to marker, since the preview in a header has an end of its own."""
-    place = 2
+    return bool(_jpeg_end(data)[0])
+
+
+def _jpeg_end(data: bytes) -> tuple[int, int]:
+    """Where its end marker stands, 0 for none, and its scans.
+
+    From marker to marker, since the preview in a header has an end of its own.
+    """
+    place, scans = 2, 0
     while True:
         marker, place = next_marker(data, place)
         if marker == _END:
-            return True
+            return place - 2, scans
         if marker in _ALONE or marker == 0:
             continue
         (length,) = struct.unpack_from(">H", data, place)
         place += max(length, 2)
         if marker == _SCAN:
+            scans += 1
             found = _AFTER_SCAN.search(data, place)
             if found is None:
-                return False
+                return 0, scans
             place = found.start()
 
 

@@ -122,6 +122,10 @@ class SalvagedMcap:
     """A `StorageFile` of what can be read of a broken file: all whole records up to where its records break off.
 
     Of a chunk that is cut or damaged, the records before the damage count; a bad checksum alone costs nothing.
+    Messages come as they lie in the file.
+
+    Attributes:
+        runs_backwards: most messages of a topic are older than the one before.
     """
 
     is_ros2 = True
@@ -138,8 +142,11 @@ class SalvagedMcap:
         self._schemas: dict[int, tuple[str, str, str]] = {}
         self._found: dict[int, Connection] = {}
         self._counts: dict[int, int] = {}
+        self._last: dict[int, int] = {}
+        self._steps_back = 0
         for _ in self._read({}):
             pass
+        self.runs_backwards = 2 * self._steps_back > sum(self._counts.values()) - len(self._counts) > 0
         self.connections = [
             connection._replace(msgcount=self._counts.get(channel, 0)) for channel, connection in self._found.items()
         ]
@@ -161,6 +168,8 @@ class SalvagedMcap:
                 channel, _, recorded = struct.unpack_from("<HIQ", content)
                 if channel in self._found:
                     self._counts[channel] = self._counts.get(channel, 0) + 1
+                    self._steps_back += recorded < self._last.get(channel, 0)
+                    self._last[channel] = recorded
                 if channel in wanted:
                     yield wanted[channel], recorded, bytes(content[22:])
             elif opcode == _SCHEMA:

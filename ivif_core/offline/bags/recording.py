@@ -122,7 +122,10 @@ def _open(path: Path, salvage: Path | None, stack: ExitStack) -> Recording:
         first = reasons[0] if reasons and _METADATA in broken else broken  # of a file, rather than of the metadata
         raise InputError(f"{path}: nothing of this bag can be read: {' '.join(first.split())}")
     said = metadata.counts if metadata else Counter()
-    return Recording(opened, _suffix(files[0]), _in_one_line(path, broken), said)
+    broken = _in_one_line(path, broken)
+    if any(isinstance(file, SalvagedMcap) and file.runs_backwards for file in opened):
+        broken += "; its messages run backwards in time: `mcap sort` puts them in order"
+    return Recording(opened, _suffix(files[0]), broken, said)
 
 
 def _metadata_of(path: Path) -> _Metadata | None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import re
+from itertools import pairwise
 from types import SimpleNamespace
 
 import cv2
@@ -63,3 +65,53 @@ def test_every_reader_refuses_them(tmp_path, kind, share):
     for read, source in ((read_infrared, path), (read_visible, path), (to_infrared, message), (to_visible, message)):
         with pytest.raises(InputError, match="cut short"):
             read(source)
+
+
+KINDS = {**WHOLE, "grey jpeg": cv2.imencode(".jpg", IMAGE[..., 1])[1].tobytes()}
+ALL_READERS = (read_infrared, read_visible), (to_infrared, to_visible)
+
+
+def is_refused(data, folder):
+    """By every reader of files and messages, in the same words."""
+    path = folder / "image.jpg"
+    path.write_bytes(data)
+    refused = []
+    for readers, source in zip(ALL_READERS, (path, SimpleNamespace(format="", data=data)), strict=True):
+        for read in readers:
+            try:
+                read(source)
+                refused.append(False)
+            except InputError as error:
+                # OpenCV itself gives some progressive ones up.
+                refused.append(
+                    bool(re.search("lacks the last of its blocks|cut short|broken|could not be", str(error)))
+                )
+    assert len(set(refused)) == 1
+    return refused[0]
+
+
+@pytest.mark.parametrize("share", [0.4, 0.7, 0.9])
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"png"}))
+def test_an_end_behind_a_cut_jpeg_does_not_make_it_whole(tmp_path, kind, share):
+    scans = [*(found.end() for found in re.finditer(b"\xff\xda", KINDS[kind])), len(KINDS[kind])]
+    length, start = max((end - start - 12, start + 12) for start, end in pairwise(scans))  # the scan with most data
+    cut = start + int(length * share)
+    assert is_refused(KINDS[kind][:cut].rstrip(b"\xff") + b"\xff\xd9", tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "grey jpeg"])
+def test_nor_do_the_last_bytes_of_one_with_a_gap(tmp_path, kind):
+    """Packets that are lost on the way."""
+    data = KINDS[kind]
+    assert is_refused(data[: len(data) // 2] + data[len(data) * 3 // 4 :], tmp_path)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("size", [(60, 80), (57, 73), (8, 8), (1, 1)])
+def test_an_image_that_ends_in_grey_is_whole(tmp_path, options, size):
+    image = IMAGE[: size[0], : size[1]].copy()
+    image[-40:, -40:] = 128
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=95, **options)
+    assert not is_refused(file.getvalue(), tmp_path)
+    assert (read_visible(tmp_path / "image.jpg")[-1, -1] == 128).all()

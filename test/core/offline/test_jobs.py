@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,7 @@ from ivif_core.errors import InputError
 from ivif_core.files.outputs import MARK
 from ivif_core.imaging.files import find_images
 from ivif_core.offline.jobs import Job, Manifest, find_sources, hash_files, name_targets, run_job
-from test.core.offline.worker_killer import kill_a_busy_worker
+from test.core.offline.worker_killer import descendants, kill_a_busy_worker, wait_for
 from test.core.recorded_bag import INFRARED, TOPICS, VISIBLE, frames, read_all, record
 
 FEW = 3
@@ -189,6 +191,23 @@ def test_over_ray_a_killed_worker_and_bad_bags_stop_nothing(tmp_path):
         job = Job(entry["input"], entry["output"], TOPICS, keep_all=True)
         again = run_job(job, entry)
         assert again["status"] == "done" and (again is entry) == (name != "run_3")
+
+
+def test_a_signal_to_the_process_group_ends_it_as_one_to_the_process(tmp_path):
+    """As a terminal that is closed sends it: Ray's servers must not die before their driver has tidied up."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    make_folder(tmp_path / "pairs", 200)
+    command = [sys.executable, "-c", COMMAND, "fuse-many", str(tmp_path / "pairs"), "-o", str(tmp_path / "out")]
+    running = subprocess.Popen([*command, "--workers", "1"], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert wait_for(running.pid, "raylet")  # Ray is still starting
+        group = [pid for pid in descendants(running.pid) if os.getpgid(pid) == running.pid]
+        os.killpg(running.pid, signal.SIGTERM)
+        _, errors = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert group == [] and (running.returncode, errors) == (143, "")
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.name != "manifest.jsonl"] == []
 
 
 def read_manifest(output: Path) -> list[dict]:

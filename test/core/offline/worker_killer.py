@@ -29,13 +29,20 @@ def descendants(root: int) -> dict[int, str]:
     return {pid: commands[pid] for pid in commands if is_below(pid)}
 
 
-def kill_a_busy_worker(driver: int, seconds: float = 60.0) -> bool:
-    """Kill one worker of `driver` that runs `run_job`; False where none was seen in time."""
+def wait_for(driver: int, command: str, seconds: float = 60.0) -> int:
+    """The first process below `driver` whose command line holds `command`; 0 where none was seen in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        for pid, command in descendants(driver).items():
-            if command.startswith("ray::run_job"):
-                os.kill(pid, signal.SIGKILL)
-                return True
+        for pid, line in descendants(driver).items():
+            if command in line:
+                return pid
         time.sleep(0.01)
-    return False
+    return 0
+
+
+def kill_a_busy_worker(driver: int) -> bool:
+    """Kill one worker of `driver` that runs `run_job`; False where none was seen in time."""
+    pid = wait_for(driver, "ray::run_job")
+    if pid:
+        os.kill(pid, signal.SIGKILL)
+    return bool(pid)

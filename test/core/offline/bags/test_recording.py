@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from ivif_core.errors import InputError
 from ivif_core.offline.bags.images import read_bag_images
 from ivif_core.offline.bags.recording import BrokenBag, open_recording
 from ivif_core.offline.extract import extract
+from test.core.offline.bags.bombs import record as mcap_record
 from test.core.recorded_bag import INFRARED, TOPICS, VISIBLE, cut, frames, record
 
 storages = pytest.mark.parametrize("mcap", [True, False], ids=["mcap", "db3"])
@@ -167,3 +169,22 @@ def test_exit_statuses_of_damaged_and_of_useless_bags(tmp_path, capsys, mcap, to
 def test_a_device_is_no_bag(place):
     with pytest.raises(InputError, match=f"^{place} is not a bag; expected a folder"), open_recording(Path(place)):
         pass
+
+
+def test_messages_that_run_backwards_are_said_to(tmp_path):
+    """Of an MCAP file without index; nothing else can put them in order."""
+    image = b"".join(text(part) for part in ("/camera", "cdr")) + bytes(4)
+    content = [
+        mcap_record(0x03, struct.pack("<H", 1) + text("sensor_msgs/msg/Image") + text("ros2msg") + text("")),
+        mcap_record(0x04, struct.pack("<HH", 1, 1) + image),
+        *(mcap_record(0x05, struct.pack("<HIQQ", 1, n, 9 - n, 9 - n)) for n in range(5)),
+    ]
+    path = tmp_path / "backwards.mcap"
+    for messages, backwards in ((content, True), (content[:2] + content[:1:-1], False)):
+        path.write_bytes(b"\x89MCAP0\r\n" + b"".join(messages))
+        with open_recording(path, tmp_path) as recording:
+            assert recording.broken and ("run backwards in time: `mcap sort`" in recording.broken) == backwards
+
+
+def text(content: str) -> bytes:
+    return struct.pack("<I", len(content)) + content.encode()
