@@ -157,7 +157,7 @@ def test_errors_leave_nothing_behind(fuser, tmp_path, capsys):
     with pytest.raises(InputError, match="--overwrite"):
         fuse_video(fuser, infrared, visible, out)
     assert main(["fuse", str(text), str(visible), "-o", str(tmp_path / "x.mp4")]) == 2
-    assert "no video" in capsys.readouterr().err
+    assert "cannot be read as a video" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ir.mkv", "out.mkv", "rgb.mkv", "text.mp4"]
 
 
