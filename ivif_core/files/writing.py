@@ -201,13 +201,15 @@ def printable(path: str | Path) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
-def sweep(folder: Path) -> None:
-    """Remove the unfinished files and folders of runs that were killed; those of live runs are locked, and stay."""
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            if _TEMPORARY.fullmatch(entry.name):
-                with suppress(OSError):
-                    _remove_abandoned(Path(entry.path))
+def sweep(folder: Path) -> bool:
+    """Remove what killed runs left unfinished; that of live runs is locked and stays. Returns whether any stays."""
+    found: list[Path] = []
+    with suppress(OSError):
+        found = [path for path in folder.iterdir() if _TEMPORARY.fullmatch(path.name)]
+    for path in found:
+        with suppress(OSError):
+            _remove_abandoned(path)
+    return any(os.path.lexists(path) for path in found)
 
 
 def sync_tree(folder: Path) -> None:

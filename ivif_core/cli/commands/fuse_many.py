@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from ivif_core.offline.jobs import DONE, FAILED, PARTIAL, Job, Manifest, find_so
 from ivif_core.offline.ray_runner import ray_cluster, run_jobs
 from ivif_core.settings import Settings
 from ivif_core.types import SOURCES, Source
+
+_WORKERS_END_S = 5.0
+"""Seconds in which workers end that were killed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +59,13 @@ def run(args: argparse.Namespace) -> int:
     make_folder(output)
     with only_run(output):
         sweep(output)
-        return _run_jobs(args, sources, topics, parameters, output, Manifest(manifest_path))
+        try:
+            return _run_jobs(args, sources, topics, parameters, output, Manifest(manifest_path))
+        except BaseException:  # Ray kills its workers, in the middle of their work, and does not wait for them
+            deadline = time.monotonic() + _WORKERS_END_S
+            while sweep(output) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            raise
 
 
 def _check_outputs(

@@ -104,8 +104,9 @@ def test_close_ends_the_build_at_once(tmp_path, monkeypatch) -> None:
     rig = Rig(tmp_path, monkeypatch, step_seconds=3000)  # a close that waited for the build would not end
     backend = rig.create()
     fuse_until(backend, lambda: rig.builds == 1)
-    backend.close()
     child, end = int(rig.log.read_text().split()[1]), time.monotonic() + 20
+    os.kill(child, signal.SIGSTOP)  # as in the middle of a step in C++: no handler of SIGTERM would run
+    backend.close()
     with pytest.raises(ProcessLookupError):
         while time.monotonic() < end:  # a busy machine ends it a little later
             os.kill(child, 0)
