@@ -22,7 +22,7 @@ from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 SHARE = Path(get_package_share_directory("ivif_ros"))
 
-RESPAWN_DELAY = 0.5
+RESPAWN_DELAY = 0.2
 """Seconds; a node that cannot start, as with a wrong parameter, takes no whole core in trying."""
 
 ARGUMENTS = {
