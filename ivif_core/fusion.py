@@ -178,7 +178,7 @@ class Fuser:
         fused_y = self.fuse_luminance(pair.registered, pair.visible_y)
         if grey or pair.visible.ndim == 2:
             return fused_y.copy()
-        return colour.recompose(fused_y, pair.visible, pair.visible_y, threads=self.backend.threads)
+        return colour.recompose(fused_y, pair.visible, pair.visible_y)
 
     def fuse_luminance(self, registered: np.ndarray, visible_y: np.ndarray) -> np.ndarray:
         """Fused luminance (uint8 H×W, valid until the next call) of a registered pair of that size."""

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 
 from ivif_core.errors import InputError
-from ivif_core.imaging.stripes import parts_of, run_parts
 
 _STRIPE = 32
 """Rows at a time, so that what lies between two steps stays in the processor's cache."""
@@ -49,9 +48,7 @@ def luminance(visible: np.ndarray) -> np.ndarray:
     return visible if visible.ndim == 2 else cv2.cvtColor(visible, cv2.COLOR_BGR2GRAY)
 
 
-def recompose(
-    fused_y: np.ndarray, visible: np.ndarray, visible_y: np.ndarray | None = None, *, threads: int | None = None
-) -> np.ndarray:
+def recompose(fused_y: np.ndarray, visible: np.ndarray, visible_y: np.ndarray | None = None) -> np.ndarray:
     """Give a fused luminance the chrominance of the visible image.
 
     In YCrCb, replacing Y and keeping Cr and Cb adds the same amount, fused − Y, to R, G and B. Where luminance is
@@ -66,7 +63,6 @@ def recompose(
         fused_y: uint8 H×W.
         visible: uint8 H×W×3 BGR, or H×W grey, for which the fused luminance itself is the answer.
         visible_y: `luminance(visible)` where the caller has it already.
-        threads: None: one a core.
 
     Returns:
         uint8, of the visible's shape.
@@ -76,15 +72,12 @@ def recompose(
         raise InputError(f"fused_y: expected uint8 of shape {visible.shape[:2]}, got {fused_y.dtype} {fused_y.shape}")
     if visible.ndim == 2:
         return fused_y
-    luma, out = visible_y if visible_y is not None else luminance(visible), np.empty_like(visible)
-
-    def recompose_part(part: range) -> None:
-        buffers = _Buffers(min(_STRIPE, len(fused_y)), visible.shape[1])
-        for top in part:
-            rows = slice(top, top + _STRIPE)
-            buffers.recompose(fused_y[rows], visible[rows], luma[rows], out[rows])
-
-    run_parts(recompose_part, parts_of(len(visible), _STRIPE, threads, fused_y.size))
+    if visible_y is None:
+        visible_y = luminance(visible)
+    out, buffers = np.empty_like(visible), _Buffers(min(_STRIPE, len(visible)), visible.shape[1])
+    for top in range(0, len(visible), _STRIPE):
+        rows = slice(top, top + _STRIPE)
+        buffers.recompose(fused_y[rows], visible[rows], visible_y[rows], out[rows])
     return out
 
 
