@@ -208,7 +208,7 @@ def test_every_callback_is_guarded(graph):
     rig = Rig(graph, registration__mode="camera_info", registration__depth=True)
     callbacks = [subscription.callback for subscription in rig.fusion.session.stream.inputs]
     callbacks += [timer.callback for timer in rig.fusion.timers]
-    assert len(callbacks) == 6
+    assert len(callbacks) == 8
     for callback in callbacks:
         assert hasattr(getattr(callback, "func", callback), "__wrapped__"), callback
 
