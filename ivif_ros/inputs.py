@@ -32,7 +32,7 @@ def subscribe(
     on_camera_info: Callable[[Source, CameraInfo], None],
     on_depth: Callable[[Image], None],
     on_transforms: Callable[[Any], None],
-    on_point: Callable[[Point], None],
+    on_point: Callable[[Point | PointStamped], None],
 ) -> list[Any]:
     """All that the node listens to, best effort, so that every driver is heard.
 
@@ -55,12 +55,8 @@ def subscribe(
         subscriptions.append(node.create_subscription(TFMessage, "/tf_static", on_transforms, TF_STATIC))
     clicks = f"{node.resolve_topic_name('ivif/fused')}_mouse_left"  # of rqt_image_view
     subscriptions.append(node.create_subscription(Point, clicks, on_point, 10))
-    subscriptions.append(node.create_subscription(PointStamped, "ivif/probe", partial(_point, on_point), 10))
+    subscriptions.append(node.create_subscription(PointStamped, "ivif/probe", on_point, 10))
     return subscriptions
-
-
-def _point(received: Callable[[Point], None], message: PointStamped) -> None:
-    received(message.point)
 
 
 def info_topic(node: Node, camera: str) -> str:

@@ -7,7 +7,7 @@ import time
 from collections import Counter, deque
 from typing import Any
 
-from geometry_msgs.msg import Point
+from geometry_msgs.msg import Point, PointStamped
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -165,10 +165,10 @@ class Stream:
         self._pipeline.add_transforms(message.transforms)
 
     @guarded("probed point")
-    def _on_point(self, point: Point) -> None:
+    def _on_point(self, message: Point | PointStamped) -> None:
         status = self.supervisor.status(time.monotonic())
         if status == "fusing":
-            self._points.append(point)
+            self._points.append(message.point if isinstance(message, PointStamped) else message)
         else:
             self._problems.add("probe", f"no temperature of a point: the status is {status}")
 
