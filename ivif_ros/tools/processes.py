@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ivif_core.errors import ConfigError, IvifError, one_line
+from ivif_core.errors import ConfigError, IvifError, one_line, shown
 from ivif_core.files.shared import share_file
 from ivif_core.imaging.freed_memory import keep_freed_memory
 
@@ -28,6 +28,8 @@ PATIENCE = 5.0
 """Seconds that a process has to end after SIGINT."""
 _DOMAINS = range(1, 102)
 """ROS domains whose ports are free on every system."""
+_LAST_DOMAIN = 232
+"""The ports of a higher one are above 65535 (RTPS 9.6.1.1)."""
 _reserved: list[socket.socket] = []
 
 
@@ -106,10 +108,13 @@ def join_graph(argv: list[str] | None, **options: Any) -> None:
         argv: what `rclpy.init` takes; None: the command line.
 
     Raises:
-        ConfigError: what follows --ros-args is refused.
+        ConfigError: what follows --ros-args is refused, or ROS_DOMAIN_ID is no domain.
     """
     import rclpy
 
+    domain = os.environ.get("ROS_DOMAIN_ID") or "0"
+    if not domain.isdecimal() or int(domain) > _LAST_DOMAIN:  # Fast DDS would end the process
+        raise ConfigError(f"ROS_DOMAIN_ID={shown(domain)}: expected an integer from 0 to {_LAST_DOMAIN}")
     adopt_fastdds_profile()
     keep_freed_memory()
     with _refusals():

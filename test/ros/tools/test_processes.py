@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from ivif_core.errors import IvifError
+from ivif_core.errors import ConfigError, IvifError
 from ivif_ros.tools import processes
 from ivif_ros.tools.processes import (
     Processes,
     adopt_fastdds_profile,
     fastdds_profile,
     isolated_environment,
+    join_graph,
     reserve_domain,
 )
 
@@ -97,3 +98,10 @@ def test_the_node_announces_itself_every_second(unset):
                 times.append(now)
             last = now
     assert times[-1] - times[0] < 4, times  # 2 s, and 6 s by default
+
+
+@pytest.mark.parametrize("domain", ["abc", "999", "-1", "1.5", "²"])
+def test_a_wrong_domain_is_named_before_ros_starts(monkeypatch, domain):
+    monkeypatch.setenv("ROS_DOMAIN_ID", domain)
+    with pytest.raises(ConfigError, match=r"ROS_DOMAIN_ID=.*from 0 to 232"):
+        join_graph([])
