@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ivif_core import __version__
+import ivif_core
 from ivif_core.errors import IvifError, OutputError
 from ivif_core.files.writing import check_name, exchange, is_there, lock, make_folder, printable, rename_new, sync_tree
 
@@ -118,7 +118,7 @@ def place_folder(made: Path, target: Path, *, made_by: str, overwrite: bool) -> 
     sizes = {
         path.relative_to(made).as_posix(): path.stat().st_size for path in sorted(made.rglob("*")) if path.is_file()
     }
-    mark: dict[str, Any] = {"made_by": made_by, "version": __version__, "files": sizes}
+    mark: dict[str, Any] = {"made_by": made_by, "version": ivif_core.__version__, "files": sizes}
     (made / MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
     sync_tree(made)
     try:
