@@ -9,6 +9,7 @@ from ivif_core.backends.runner import Runner
 from ivif_core.backends.student_model import Signature, StudentModel
 from ivif_core.backends.tensorrt.engine_options import EngineOptions
 from ivif_core.errors import BackendUnavailable, ConfigError, IvifError
+from ivif_core.models import read_metadata
 
 __all__ = [
     "AUTO_ORDER",
@@ -99,7 +100,8 @@ def create(
                 failures.append(str(error))
         else:
             failures.append(f"{reason} ({kind.requirement})")
-    raise BackendUnavailable("no backend can run the model: " + "; ".join(failures))
+    read_metadata(model)  # a file that is broken is no backend's fault, and said once
+    raise BackendUnavailable("no backend can run the model: " + "; ".join(dict.fromkeys(failures)))
 
 
 def _open_at_once(wanted: StudentModel) -> StudentModel:

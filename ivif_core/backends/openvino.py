@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from typing import Any, ClassVar
 
 from ivif_core.backends.runner import Feeds, Outputs, Port, Runner
@@ -29,8 +30,7 @@ class OpenVinoRunner(Runner):
         return None if importlib.util.find_spec("openvino") else "openvino is not installed"
 
     def _open(self) -> tuple[dict[str, Port], dict[str, Port]]:
-        import openvino
-
+        openvino = import_openvino()
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if self.threads:
             settings["INFERENCE_NUM_THREADS"] = self.threads
@@ -49,9 +49,18 @@ class OpenVinoRunner(Runner):
         del self._request
 
     def describe(self) -> str:
-        import openvino
+        return f"openvino {import_openvino().__version__.split('-')[0]} (CPU)"
 
-        return f"openvino {openvino.__version__.split('-')[0]} (CPU)"
+
+def import_openvino() -> Any:
+    """The package, without its telemetry, which else writes to the home folder and sends an event while it is imported.
+
+    Where `openvino_telemetry` is absent, OpenVINO takes a stub of its own; it knows no variable that switches it off.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
 
 
 def _name(port: Any) -> str:

@@ -6,13 +6,13 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ivif_core import __version__
+import ivif_core
 from ivif_core.errors import IvifError, OutputError
-from ivif_core.files.writing import check_name, exchange, is_there, lock, printable, rename_new, sync_tree
+from ivif_core.files.writing import check_name, exchange, is_there, lock, make_folder, printable, rename_new, sync_tree
 
 MARK = ".ivif-output.json"
 """File in every folder that a run made as a whole: by what, and the sizes of all its files."""
@@ -118,7 +118,7 @@ def place_folder(made: Path, target: Path, *, made_by: str, overwrite: bool) -> 
     sizes = {
         path.relative_to(made).as_posix(): path.stat().st_size for path in sorted(made.rglob("*")) if path.is_file()
     }
-    mark: dict[str, Any] = {"made_by": made_by, "version": __version__, "files": sizes}
+    mark: dict[str, Any] = {"made_by": made_by, "version": ivif_core.__version__, "files": sizes}
     (made / MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
     sync_tree(made)
     try:
@@ -137,11 +137,15 @@ def place_folder(made: Path, target: Path, *, made_by: str, overwrite: bool) -> 
 
 @contextmanager
 def only_run(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder that is there, as long as the context or this process lasts.
+    """Make a folder where it is missing, and keep other runs out of it as long as the context or this process lasts.
+
+    What was made, and is empty at the end, is removed.
 
     Raises:
-        OutputError: another run is in it.
+        OutputError: it cannot be made; another run is in it.
     """
+    made = [path for path in (folder, *folder.parents) if not is_there(path)]
+    make_folder(folder)
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
@@ -151,6 +155,9 @@ def only_run(folder: Path) -> Iterator[None]:
             raise OutputError(f"another run is writing into {printable(folder)}; wait for it, or name another output")
         yield
     finally:
+        with suppress(OSError):  # it holds something
+            for path in made:
+                path.rmdir()
         os.close(handle)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ivif_core.errors import InputError, IvifError, OutputError
 from ivif_core.files.outputs import check_apart, check_file, only_run
-from ivif_core.files.writing import check_name, is_there, make_folder, sweep
+from ivif_core.files.writing import check_name, is_there, sweep
 from ivif_core.fusion import Fuser
 from ivif_core.imaging.crop import UNCROPPED, Crops
 from ivif_core.imaging.files import read_infrared, read_visible, write_image
@@ -93,7 +93,6 @@ def fuse_folder(
     """
     check_name(output)
     check_apart(output, inputs or {path.parent for pair in pairs.values() for path in pair})
-    make_folder(output)
     with only_run(output):
         sweep(output)
         return _fuse_into(output, fuser, pairs, grey, overwrite, read or reader(), progress)

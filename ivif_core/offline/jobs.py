@@ -18,7 +18,7 @@ from ivif_core.files.writing import append_line, temporary_folder
 from ivif_core.imaging.files import pair_by_stem
 from ivif_core.models import resolve_model
 from ivif_core.offline.bag import fuse_bag
-from ivif_core.offline.bags.recording import STORAGE_SUFFIXES, is_recording
+from ivif_core.offline.bags.recording import is_bag, is_recording
 from ivif_core.offline.folder import fuse_folder, reader
 from ivif_core.settings import Settings
 from ivif_core.types import Source
@@ -70,7 +70,7 @@ def find_sources(lists: Iterable[Path]) -> list[Path]:
         if path.is_dir() and not is_recording(path) and not _holds_pairs(path):
             inside = (child for child in sorted(path.iterdir()) if is_bag(child) or _holds_pairs(child))
             found.update(dict.fromkeys(inside))
-        elif path.is_dir() or path.suffix in STORAGE_SUFFIXES:
+        elif path.is_dir() or is_bag(path):
             found[path] = None
         else:
             try:
@@ -84,13 +84,6 @@ def find_sources(lists: Iterable[Path]) -> list[Path]:
     if not found:
         raise InputError(f"no folder of pairs and no bag in {', '.join(map(str, lists))}")
     return list(found)
-
-
-def is_bag(path: Path) -> bool:
-    """Whether a path is a recorded bag: one of its files, or a folder with such."""
-    if path.is_dir():
-        return any(child.suffix in STORAGE_SUFFIXES for child in path.iterdir())
-    return path.suffix in STORAGE_SUFFIXES
 
 
 def _holds_pairs(path: Path) -> bool:

@@ -33,10 +33,12 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
 
     Raises:
         BackendUnavailable: Ray is not installed.
-        ConfigError: no cluster answers there.
+        ConfigError: no cluster answers there, or Ray cannot start here.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # else 15: whoever calls this waits for it
+    # Else Abseil's handler of SIGTERM comes first: it aborts the process if that has not ended within 3 s.
+    os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")
     try:
         with held():  # an exception that is raised while modules are imported can be lost
             import ray
@@ -51,11 +53,12 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
         # A few seconds; a cluster elsewhere may take longer, and leaves nothing running here.
         with nullcontext() if address else held(), _apart_from_signals(ray):
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"--ray {address}: no Ray cluster answers there: {error}") from error
-    except BaseException:  # a signal that waited for it
+    except BaseException as error:  # a signal that waited for it, too
         ray.shutdown()
-        raise
+        if not isinstance(error, Exception):
+            raise
+        what = f"--ray {address}: no Ray cluster answers there" if address else "Ray cannot start on this machine"
+        raise ConfigError(f"{what}: {error}") from error
     try:
         yield ray
     finally:

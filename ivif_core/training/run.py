@@ -35,7 +35,7 @@ from ivif_core import __version__
 from ivif_core.errors import ConfigError, ModelError, OutputError, one_line
 from ivif_core.files.interruption import PATIENCE, SIGNALS, Terminated
 from ivif_core.files.outputs import check_apart, only_run
-from ivif_core.files.writing import check_name, is_there, make_folder, write_text
+from ivif_core.files.writing import check_name, is_there, write_text
 from ivif_core.training.checkpoint import load_checkpoint, load_state, write_tensors
 from ivif_core.training.data.batches import batches
 from ivif_core.training.recipe import RunRecipe, to_dict
@@ -128,7 +128,7 @@ class Run:
                 load_state(entry, content, name, self.folder / CHECKPOINT)
             self.step = content["step"]
         if fabric.is_global_zero:
-            with only_run(make_folder(self.folder)):
+            with only_run(self.folder):
                 self._describe()
             from torch.utils.tensorboard import SummaryWriter
 

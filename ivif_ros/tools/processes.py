@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -39,6 +38,8 @@ class ProcessDied(IvifError):
 
 def _rclpy_major() -> int:
     """Of the distribution's package, or of PyPI's, whose name differs."""
+    from importlib.metadata import PackageNotFoundError, version
+
     for name in ("rclpy", "ros-rclpy"):
         with suppress(PackageNotFoundError):
             return int(version(name).split(".")[0])

@@ -198,12 +198,18 @@ class EngineCache:
             self._write(self.folder / name, data)
 
     def entries(self) -> list[Entry]:
-        """Engines in the folder, the one used last first; files with a broken header are listed with an empty `of`."""
+        """Engines in the folder, the one used last first.
+
+        Files with a broken header, or that this user cannot read, are listed with an empty `of`.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
         found = []
-        for path in self.folder.glob("*.engine"):
+        for path in self._files(".engine"):
             with contextlib.suppress(FileNotFoundError):  # another process may clear at the same time
-                file_stat = path.stat()
-                with path.open("rb") as file:
+                file_stat, header = path.stat(), None
+                with contextlib.suppress(PermissionError), path.open("rb") as file:
                     header = _header(file.read(1 << 16))
                 of = header[1].get("of", {}) if header else {}
                 found.append(Entry(path.stem, file_stat.st_size, file_stat.st_mtime, of))
@@ -213,13 +219,22 @@ class EngineCache:
         """Remove every engine, what is kept beside it, and leftovers; returns the number of engines.
 
         Lock files stay: removing one that a process is about to lock would let two build at once.
+
+        Raises:
+            OSError: the folder cannot be read, or written.
         """
         engines = 0
-        for pattern in ("*.engine", "*.timing", "*.compiled", "*.part"):
-            for path in self.folder.glob(pattern):
-                path.unlink(missing_ok=True)
-                engines += path.suffix == ".engine"
+        for path in self._files(".engine", ".timing", ".compiled", ".part"):
+            path.unlink(missing_ok=True)
+            engines += path.suffix == ".engine"
         return engines
+
+    def _files(self, *suffixes: str) -> list[Path]:
+        """Those in the folder; none where there is no folder yet. `Path.glob` would find none where it cannot look."""
+        try:
+            return [path for path in self.folder.iterdir() if path.suffix in suffixes]
+        except FileNotFoundError:
+            return []
 
     def _accepted(self, key: str, accept: Callable[[bytes], bool]) -> bytes | None:
         engine = self.load(key)

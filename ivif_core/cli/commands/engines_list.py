@@ -7,8 +7,11 @@ import time
 from pathlib import Path
 
 from ivif_core.backends.tensorrt.engine_cache import EngineCache
+from ivif_core.errors import InputError
+from ivif_core.files.writing import printable
 
 _SHOWN = ("file", "precision", "gpu", "library", "tensorrt", "minimum", "maximum")
+_UNREAD = "damaged, or not to be read; it will be built anew"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,13 +20,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a line an engine."""
+    """Print a line an engine.
+
+    Raises:
+        InputError: the cache cannot be read.
+    """
     cache = EngineCache(args.cache)
-    entries = cache.entries()
+    try:
+        entries = cache.entries()
+    except OSError as error:
+        raise InputError(f"cannot read {printable(cache.folder)}: {error.strerror}") from error
     for entry in entries:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
         of = ", ".join(f"{name} {_text(entry.of[name])}" for name in _SHOWN if name in entry.of)
-        print(f"{entry.key[:12]}  {entry.size / 2**20:8.1f} MiB  used {used}  {of or 'damaged; it will be built anew'}")
+        print(f"{entry.key[:12]}  {entry.size / 2**20:8.1f} MiB  used {used}  {of or _UNREAD}")
     total = sum(entry.size for entry in entries) / 2**20
     print(f"{len(entries)} engines, {total:.1f} MiB of at most {cache.limit_bytes / 2**20:.0f} MiB in {cache.folder}")
     return 0

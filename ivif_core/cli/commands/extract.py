@@ -19,8 +19,8 @@ from ivif_core.cli.numbers import MOST_ROUNDS, whole
 from ivif_core.cli.photos import extract_photos
 from ivif_core.errors import one_line
 from ivif_core.files.outputs import check_apart
+from ivif_core.offline.bags.recording import is_bag
 from ivif_core.offline.extract import extract
-from ivif_core.offline.jobs import is_bag
 from ivif_core.offline.radiometric_photo import SUFFIXES
 from ivif_core.thermal.scaling import MODES
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ivif_core.cli.commands.bag import add_parameter_arguments, add_topic_arguments, read_parameters
 from ivif_core.cli.numbers import MOST_THREADS, whole
 from ivif_core.files.outputs import check_apart, check_file, only_run
-from ivif_core.files.writing import check_name, make_folder, sweep
+from ivif_core.files.writing import check_name, sweep
 from ivif_core.offline.jobs import DONE, FAILED, PARTIAL, Job, Manifest, find_sources, name_targets
 from ivif_core.offline.ray_runner import ray_cluster, run_jobs
 from ivif_core.settings import Settings
@@ -56,7 +56,6 @@ def run(args: argparse.Namespace) -> int:
     parameters = read_parameters(args)
     _check_outputs(args.lists, sources, [args.params, *parameters.files()], output, manifest_path)
     parameters.fuser().close()  # what is wrong with the parameters is said once, not a thousand times
-    make_folder(output)
     with only_run(output):
         sweep(output)
         try:

@@ -20,7 +20,7 @@ from ivif_core.errors import InputError
 from ivif_core.files.writing import printable
 from ivif_core.imaging.files import pair_by_stem
 from ivif_core.offline.bags.cameras import find_cameras
-from ivif_core.offline.jobs import is_bag
+from ivif_core.offline.bags.recording import is_bag
 from ivif_core.offline.radiometric_photo import find_photos, is_photo
 from ivif_core.offline.view_frames import Frames, bag_frames, pair_frames, photo_frames
 from ivif_core.offline.view_page import ViewServer

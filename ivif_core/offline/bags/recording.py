@@ -22,6 +22,7 @@ from ivif_core.offline.bags.storage_file import StorageFile
 from ivif_core.offline.bags.unpacking import unpack_file
 
 STORAGE_SUFFIXES = (".mcap", ".db3")
+_ROS_1 = ".bag"
 _METADATA = "metadata.yaml"
 _NEWEST_VERSION = 9
 _MOST_VALUES = 200_000
@@ -82,6 +83,12 @@ def open_recording(path: Path, salvage: Path | None = None) -> Iterator[Recordin
                 counted[connection.topic] += connection.msgcount
         recording.said |= counted
         yield recording
+
+
+def is_bag(path: Path) -> bool:
+    """Whether a path is a recorded bag, by its name: a file of one, or a folder with such."""
+    files = path.iterdir() if path.is_dir() else [path]
+    return any(_is_storage(file) or file.suffix == _ROS_1 for file in files)
 
 
 def storage_suffix(path: Path) -> str:
@@ -195,7 +202,9 @@ def _split_files(folder: Path) -> list[Path]:
     """The files of the one recording in a folder whose metadata are lost: name_0, name_1 …"""
     files = sorted((file for file in folder.iterdir() if _is_storage(file) and file.is_file()), key=_number)
     if not files:
-        raise InputError(f"{folder} is not a bag: no .mcap or .db3 file in it")
+        ros1 = next((file for file in sorted(folder.iterdir()) if file.suffix == _ROS_1), None)
+        remedy = f"; of ROS 1, name the file itself: {ros1}" if ros1 else ""
+        raise InputError(f"{folder} is not a bag: no .mcap or .db3 file in it{remedy}")
     names = sorted({(_number(file)[0], _suffix(file)) for file in files})
     if len(names) > 1:
         has = ", ".join(stem + suffix for stem, suffix in names[:5])
@@ -221,7 +230,7 @@ def _is_storage(file: Path) -> bool:
 
 
 def _open_file(file: Path, stack: ExitStack) -> StorageFile:
-    kinds = {".mcap": McapFile, ".db3": Db3File, ".bag": Ros1File}
+    kinds = {".mcap": McapFile, ".db3": Db3File, _ROS_1: Ros1File}
     kind = kinds.get(_suffix(file))
     if kind is None:
         raise InputError(f"{file} is not a bag; expected a folder, or a .mcap, .db3 or .bag file")

@@ -137,6 +137,16 @@ def test_a_model_that_breaks_the_contract_is_refused_by_name(tmp_path):
         )
 
 
+def test_auto_says_once_what_is_wrong_with_the_model(tmp_path):
+    (tmp_path / "cut.onnx").write_bytes(resolve_model().read_bytes()[:3000])
+    for model in (tmp_path / "cut.onnx", write_model(tmp_path / "m.onnx", names=("thermal", "visible"))):
+        with pytest.raises(ModelError) as one:
+            backends.create("onnxruntime", model)
+        with pytest.raises((ModelError, BackendUnavailable)) as every:
+            backends.create("auto", model)
+        assert str(every.value).count(str(one.value)) == 1
+
+
 @pytest.mark.parametrize(
     ("infrared", "visible", "vividness", "told"),
     [

@@ -156,3 +156,14 @@ def test_a_folder_takes_one_run_at_a_time(tmp_path):
     with only_run(tmp_path):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_was_made_for_a_run_goes_where_nothing_came_of_it(tmp_path):
+    (tmp_path / "mine").mkdir()
+    for name, written in (("mine", None), ("a/b", None), ("c/d", "x"), ("e/f", "../x")):
+        with pytest.raises(KeyboardInterrupt), only_run(tmp_path / name):
+            if written:
+                (tmp_path / name / written).touch()
+            raise KeyboardInterrupt
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    assert left == {"mine", "c", "c/d", "c/d/x", "e", "e/x"}

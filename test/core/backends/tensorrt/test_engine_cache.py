@@ -39,6 +39,8 @@ engine = EngineCache(folder).get(key, build, of={})
 print(len(engine))
 """
 
+UNPRIVILEGED = "import os, ivif_core.backends.tensorrt.engine_cache\nif os.geteuid() == 0: os.setuid(65534)\n"
+
 
 def _start(folder: Path, seconds: float, log: Path, prefix: str = "") -> subprocess.Popen:
     command = [sys.executable, "-c", prefix + BUILDER, str(folder), KEY, str(seconds), str(log)]
@@ -208,8 +210,7 @@ def test_read_only_cache_is_read_and_never_fatal(read_only: Path, cached: bool) 
     if cached:
         EngineCache(folder).store(KEY, ENGINE, {})
     folder.chmod(0o555)
-    unprivileged = "import os, ivif_core.backends.tensorrt.engine_cache\nif os.geteuid() == 0: os.setuid(65534)\n"
-    out, err = _start(folder, 0, log, prefix=unprivileged).communicate(timeout=30)
+    out, err = _start(folder, 0, log, prefix=UNPRIVILEGED).communicate(timeout=30)
     assert out.strip() == str(len(ENGINE)), err
     assert log.read_text() == ("" if cached else "build\n")
     assert err.count("cannot keep the engine") == (0 if cached else 1)
@@ -271,3 +272,34 @@ def test_command_lists_and_clears(tmp_path: Path, capsys) -> None:
     assert list(tmp_path.iterdir()) == []
     assert main(["engines", "list", "--cache", str(tmp_path / "none")]) == 0
     assert "0 engines" in capsys.readouterr().out
+
+
+COMMANDS = """
+import os, sys
+from ivif_core.cli import boundary
+from ivif_core.cli.commands import engines_clear, engines_list
+from ivif_core.cli.main import main
+if os.geteuid() == 0:
+    os.setuid(65534)
+for name in ("list", "clear"):
+    print(main(["engines", name, "--cache", sys.argv[1]]))
+"""
+
+
+def test_a_folder_that_cannot_be_read_is_not_said_to_be_empty(read_only: Path, capsys) -> None:
+    folder = read_only / "cache"
+    EngineCache(folder).store(KEY, ENGINE, {})
+
+    def run(mode: int) -> subprocess.CompletedProcess[str]:
+        folder.chmod(mode)
+        command = [sys.executable, "-c", COMMANDS, str(folder)]
+        return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+
+    said, ended = f"{folder}: Permission denied\n", run(0o311)
+    assert ended.stderr == f"ivif engines list: cannot read {said}ivif engines clear: cannot clear {said}"
+    assert ended.stdout == "2\n2\n" and EngineCache(folder).load(KEY) == ENGINE
+    EngineCache(folder).path(KEY).chmod(0)
+    assert "not to be read" in run(0o755).stdout
+    for name in ("list", "clear"):
+        assert main(["engines", name, "--cache", str(read_only / "log")]) == 2
+    assert capsys.readouterr().err.count("Not a directory") == 2
