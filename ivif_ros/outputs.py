@@ -93,19 +93,16 @@ class Outputs:
         frame: FusedFrame,
         header: Header,
         *,
-        encoding: str,
-        jpeg_quality: int,
         side_by_side: Callable[[FusedFrame], np.ndarray],
         spots: Callable[[FusedFrame], tuple[list[HotSpot], str]],
     ) -> None:
-        """One fused frame and all that goes with it.
+        """One fused frame and all that goes with it, as its settings say.
 
         Args:
-            encoding: 'bgr8' or 'rgb8'; a grey frame is mono8 whatever is asked for.
             side_by_side: makes the debug image.
             spots: finds hot spots, and the unit of their peaks.
         """
-        fused = frame.fused
+        fused, encoding = frame.fused, frame.settings["output_encoding"]
         if fused.ndim == 2:
             encoding = "mono8"
         elif encoding == "rgb8":
@@ -114,7 +111,8 @@ class Outputs:
             self._fused.publish(_image(fused, encoding, header))
         self.publish_camera_info(header)
         if self._compressed.get_subscription_count():
-            jpeg = cv2.imencode(".jpg", frame.fused, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])[1]
+            quality = [cv2.IMWRITE_JPEG_QUALITY, frame.settings["jpeg_quality"]]
+            jpeg = cv2.imencode(".jpg", frame.fused, quality)[1]
             self._compressed.publish(CompressedImage(header=header, format="jpeg", data=jpeg.tobytes()))
         if frame.hot_spots is not None and self._hot_spots.get_subscription_count():
             self._hot_spots.publish(_image(frame.hot_spots, "mono8", header))

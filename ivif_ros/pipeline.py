@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -30,28 +31,49 @@ DRIFT_INTERVAL = 60
 """Every so many fused frames the registration is checked."""
 
 
+FUSERS = 2
+"""Frames that are fused at the same time on a CPU; of more, each would wait for Python's lock and come later."""
+
+
 @dataclass(frozen=True)
-class FusedFrame:
+class Frame:
+    """What is to be fused, or shown alone.
+
+    Attributes:
+        settings: that hold for it.
+        visible: uint8, as it came, BGR or grey; None: that camera is missing.
+        pair: scaled and registered; None: no infrared.
+        hot_spots: uint8 H×W, 255 where hot; None: not asked for, or no infrared.
+        is_grey: the visible camera, or where none came yet the only one, has one channel.
+    """
+
+    settings: Settings
+    visible: np.ndarray | None
+    pair: Prepared | None
+    hot_spots: np.ndarray | None
+    is_grey: bool
+
+
+@dataclass(frozen=True)
+class FusedFrame(Frame):
     """One image made.
 
     Attributes:
         fused: uint8 H×W×3 BGR, or H×W where the visible image, or `output.colour`, is grey.
-        visible: uint8, as it came, BGR or grey; None: that camera is missing.
-        pair: scaled and registered; None: no infrared.
-        hot_spots: uint8 H×W, 255 where hot; None: not asked for, or no infrared.
     """
 
     fused: np.ndarray
-    visible: np.ndarray | None
-    pair: Prepared | None
-    hot_spots: np.ndarray | None
 
 
 class Pipeline:
     """Conversion, scaling and fusion with the node's settings.
 
-    `use` and `fuse` are for the thread that fuses. The others may be called meanwhile by the one that receives: what
-    they bring holds from the next frame on, so that a frame is made from one state.
+    `prepare` takes frames in their order, one at a time. `fuse` may be called by several threads at the same time, each
+    with a fuser of its own. The others may be called meanwhile: what they bring holds from the next frame on, so that a
+    frame is made from one state.
+
+    Attributes:
+        fusers: for `fuse`; several where that makes more frames a second.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -59,6 +81,8 @@ class Pipeline:
         Raises:
             IvifError: the model or the backend cannot be had.
         """
+        threads = settings["threads"] or len(os.sched_getaffinity(0))
+        count = min(threads, FUSERS)
         self._fuser = Fuser(
             settings["model"] or None,
             settings["backend"],
@@ -68,19 +92,23 @@ class Pipeline:
             warm=settings["output.warm"],
             scaling=settings.scaling(),
             registration=settings.registration,
-            threads=settings["threads"] or None,
+            threads=threads // count,
             engine=settings.engine(),
             wait_for_engine=False,
         )
+        self.fusers = [self._fuser]
+        if self._fuser.gains_by_twins:
+            self.fusers += [self._fuser.twin(threads // count) for _ in range(count - 1)]
         self._settings, self._registration = settings, settings.registration
         self._crops = settings.crops()
         self._start_anew = False
         self._depth = DepthInput() if settings["registration.depth"] else None
         self._infos: dict[Source, Any] = {}
         self._infos_lock = threading.RLock()
+        self._preparing = threading.Lock()  # a registration keeps tables
         self._transforms = StaticTransforms()
         self._maximum_megapixels: float = settings["maximum_megapixels"]
-        self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
+        self._hot_spots = settings.hot_spots()
         self._visible_shape: tuple[int, ...] | None = None
         self._checks = PixelChecks()
         self._until_drift_check = 0
@@ -110,11 +138,6 @@ class Pipeline:
         ]
         return [(part, warning) for part, warning in found if warning]
 
-    @property
-    def network_seconds(self) -> float:
-        """The backend's share of the last `fuse`."""
-        return self._fuser.backend.run_seconds
-
     def check(self, settings: Settings) -> None:
         """What of them the model may refuse.
 
@@ -124,12 +147,13 @@ class Pipeline:
         self._fuser.check_aim(settings["aim"])
 
     def use(self, settings: Settings) -> None:
-        """Take over settings that may change live; scaling and registration keep their state unless they changed."""
+        """Take over settings that may change live, before `prepare`.
+
+        Scaling and registration keep their state unless they changed.
+        """
         if settings is self._settings:
             return
         changed = settings.changed(self._settings)
-        self._fuser.vividness, self._fuser.aim = settings["vividness"], settings["aim"]
-        self._fuser.colour, self._fuser.warm = settings["output.colour"], settings["output.warm"]
         self._maximum_megapixels = settings["maximum_megapixels"]
         if any(name.startswith(("thermal_scaling.", "radiometry.")) for name in changed):
             self._fuser.scaling = settings.scaling()
@@ -145,7 +169,7 @@ class Pipeline:
                     with suppress(ConfigError):  # was said when it came
                         self.set_camera_info(source, message)
                 self.add_transforms(())
-        self._hot_spots, self._draw = settings.hot_spots(), settings["hot_spots.draw"]
+        self._hot_spots = settings.hot_spots()
         self._settings = settings
 
     def set_camera_info(self, source: Source, message: Any) -> bool:
@@ -182,14 +206,16 @@ class Pipeline:
         """The stream starts anew: forget earlier frames."""
         self._start_anew = True
 
-    def fuse(self, infrared: Any | None, visible: Any | None) -> FusedFrame:
-        """Fuse two messages (Image or CompressedImage), or show the only one there is.
-
-        Infrared alone comes on the grid, and with the number of channels, of the last visible image.
+    def prepare(self, infrared: Any | None, visible: Any | None) -> Frame:
+        """Convert two messages (Image or CompressedImage), or the only one there is, scale and register.
 
         Raises:
             InputError: one of them is malformed or of an unknown encoding.
         """
+        with self._preparing:
+            return self._prepare(infrared, visible)
+
+    def _prepare(self, infrared: Any | None, visible: Any | None) -> Frame:
         if self._start_anew:
             self._start_anew = False
             self._fuser.scaling.reset()
@@ -205,24 +231,35 @@ class Pipeline:
         if infrared is None:
             if pixels is None:
                 raise InputError("neither a thermal nor an RGB image")
-            return FusedFrame(pixels, pixels, None, None)
+            return Frame(self._settings, pixels, None, None, pixels.ndim == 2)
         counts = self._crops["infrared"].apply(infrared_pixels(infrared, self._maximum_megapixels), "thermal")
         if pixels is not None:
             self._checks.look(infrared, visible, pixels, self._crops["infrared"], self._maximum_megapixels)
-        shape = self._visible_shape or counts.shape
+        shape, hot = self._visible_shape or counts.shape, None
         pair = self._fuser.prepare(counts, np.zeros(shape[:2], np.uint8) if pixels is None else pixels)
-        if pixels is None:
-            fused = self._fuser.paint(pair, as_bgr(pair.registered) if len(shape) == 3 else pair.registered)
-        else:
-            fused = self._fuser.fuse_prepared(pair)
+        if pixels is not None:
             self._check_drift(pair)
-        if self._hot_spots is None:
-            return FusedFrame(fused, pixels, pair, None)
-        hot = mask_onto_visible(self._fuser.registration, self._hot_spots(pair.counts), (shape[0], shape[1]))
-        if self._draw:
+        if self._hot_spots is not None:
+            hot = mask_onto_visible(self._fuser.registration, self._hot_spots(pair.counts), (shape[0], shape[1]))
+        return Frame(self._settings, pixels, pair, hot, len(shape) == 2)
+
+    def fuse(self, frame: Frame, fuser: Fuser) -> FusedFrame:
+        """Fuse what `prepare` gave, or show the only image there is.
+
+        Infrared alone comes on the grid, and with the number of channels, of the last visible image.
+        """
+        settings, pair = frame.settings, frame.pair
+        fuser.vividness, fuser.aim = settings["vividness"], settings["aim"]
+        fuser.colour, fuser.warm = settings["output.colour"], settings["output.warm"]
+        if frame.visible is not None:
+            fused = frame.visible if pair is None else fuser.fuse_prepared(pair)
+        else:
+            assert pair is not None  # one of them is there
+            fused = fuser.paint(pair, pair.registered if frame.is_grey else as_bgr(pair.registered))
+        if frame.hot_spots is not None and settings["hot_spots.draw"]:
             fused = fused.copy()
-            draw_outline(fused, hot)
-        return FusedFrame(fused, pixels, pair, hot)
+            draw_outline(fused, frame.hot_spots)
+        return FusedFrame(**vars(frame), fused=fused)
 
     def _check_drift(self, pair: Prepared) -> None:
         drift = self._drift
@@ -245,8 +282,8 @@ class Pipeline:
         if frame.hot_spots is None or frame.pair is None:
             return [], ""
         largest = cv2.dilate(frame.pair.counts.astype(np.float32), np.ones((3, 3), np.uint8))
-        counts, _ = self._fuser.registration.apply(largest, frame.pair.visible_y.shape)
-        found, radiometry = find_spots(frame.hot_spots, counts), self._settings.radiometry()
+        counts = self._registered(largest, frame.pair.visible_y.shape)
+        found, radiometry = find_spots(frame.hot_spots, counts), frame.settings.radiometry()
         if radiometry is None:
             return found, ""
         return [replace(spot, peak=float(radiometry.celsius(spot.peak))) for spot in found], "°C"
@@ -260,7 +297,7 @@ class Pipeline:
         Raises:
             InputError: the point is outside, or there is no temperature, and why.
         """
-        radiometry, pair = self._settings.radiometry(), frame.pair
+        radiometry, pair = frame.settings.radiometry(), frame.pair
         if radiometry is None:
             raise InputError("what thermal values mean is not known; set radiometry.kind")
         if pair is None:
@@ -271,15 +308,20 @@ class Pipeline:
         place = (math.floor(y + 0.5), math.floor(x + 0.5))
         if pair.outside is not None and pair.outside.outside[place]:
             raise InputError(f"the thermal camera does not see ({x:g}, {y:g})")
-        counts, _ = self._fuser.registration.apply(pair.counts.astype(np.float32), (height, width))
+        counts = self._registered(pair.counts.astype(np.float32), (height, width))
         celsius = float(radiometry.celsius(float(counts[place])))
         if not math.isfinite(celsius):
             raise InputError(f"the value {counts[place]:g} at ({x:g}, {y:g}) has no temperature by radiometry.planck")
         return celsius
 
+    def _registered(self, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        with self._preparing:
+            return self._fuser.registration.apply(values, shape)[0]
+
     def close(self) -> None:
-        """Free the model."""
-        self._fuser.close()
+        """Free the models."""
+        for fuser in self.fusers:
+            fuser.close()
 
 
 def as_bgr(image: np.ndarray) -> np.ndarray:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from geometry_msgs.msg import Point, PointStamped
 from rclpy.lifecycle import LifecycleNode
@@ -13,6 +15,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from ivif_core.errors import ConfigError, InputError
+from ivif_core.fusion import Fuser
 from ivif_core.settings import Settings
 from ivif_core.sync.camera_monitor import fingerprint
 from ivif_core.sync.dropout_policy import Job, Supervisor
@@ -22,10 +25,13 @@ from ivif_ros.complaints import Complaints, Problems
 from ivif_ros.guard import Guard, guarded
 from ivif_ros.inputs import subscribe
 from ivif_ros.outputs import Outputs
-from ivif_ros.pipeline import FusedFrame, Pipeline
+from ivif_ros.pipeline import Frame, FusedFrame, Pipeline
 from ivif_ros.stamps import stamp_message, take_stamp
 from ivif_ros.statistics import Fused, Statistics
 from ivif_ros.synchronizer import Latest, change_pairing, make_pairing
+from ivif_ros.turns import Turns
+
+T = TypeVar("T")
 
 PAIRING = ("pairing", "slop", "queue_size", "thermal_time_offset", "hold_thermal")
 
@@ -36,15 +42,32 @@ MOST_POINTS = 100
 """Points that wait for the next image; of more the oldest go."""
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """A pair that was taken up.
+
+    Attributes:
+        started: when, monotonic, s.
+        anew: the outputs start anew with it.
+    """
+
+    job: Job
+    header: Header
+    started: float
+    anew: bool
+    frame: Frame
+
+
 class Stream:
     """From two camera topics to the node's outputs.
 
-    The executor's thread only receives and pairs. One worker thread converts, fuses and publishes; where it cannot keep
-    up, it takes the newest pair, so that a slow network drops frames instead of falling behind. While nobody listens to
-    an image, pairs are counted and let go. No exception leaves a callback (see `guard`).
+    The executor's thread only receives and pairs. Workers, one for each of the pipeline's fusers, convert, fuse and
+    publish; where they cannot keep up, they take the newest pair, so that a slow network drops frames and does not fall
+    behind. They take pairs up and publish in order, and fuse beside each other. While nobody listens to an image, pairs
+    are counted and let go. No exception leaves a callback or a worker (see `guard`).
 
     Attributes:
-        settings: as they are now; the worker takes them over before its next frame.
+        settings: as they are now; they hold from the next frame on that is taken up.
         statistics, supervisor: for the diagnostics.
     """
 
@@ -57,7 +80,7 @@ class Stream:
         guard: Guard,
         problems: Problems,
     ) -> None:
-        """Subscribe, and start the worker."""
+        """Subscribe, and start the workers."""
         now = time.monotonic()
         self.guard, self.settings, self.statistics = guard, settings, Statistics(now)
         self._node, self._pipeline, self._outputs, self._problems = node, pipeline, outputs, problems
@@ -74,8 +97,12 @@ class Stream:
         self._heard_at = now
         self._points: deque[Point] = deque(maxlen=MOST_POINTS)
         self._latest: Latest[Job] = Latest(Latest.BURST)
-        self._worker = threading.Thread(target=self._work, name="fusion", daemon=True)
-        self._worker.start()
+        self._turns = Turns()
+        self._workers = [
+            threading.Thread(target=self._work, args=(fuser,), name="fusion", daemon=True) for fuser in pipeline.fusers
+        ]
+        for worker in self._workers:
+            worker.start()
         self.inputs: list[Any] = []
         try:
             receivers = (self._on_frame, self._on_camera_info, self._on_depth, self._on_transforms, self._on_point)
@@ -97,11 +124,12 @@ class Stream:
         self._outputs.crop = self._crops["visible"]
 
     def close(self) -> None:
-        """Receive no more, and wait for the frame in work."""
+        """Receive no more, and wait for the frames in work."""
         while self.inputs:
             self._node.destroy_subscription(self.inputs.pop())
         self._latest.close()
-        self._worker.join()
+        for worker in self._workers:
+            worker.join()
 
     # Receiving: the executor's thread
 
@@ -172,57 +200,60 @@ class Stream:
         else:
             self._problems.add("probe", f"no temperature of a point: the status is {status}")
 
-    # Fusing and publishing: the worker's thread
+    # Fusing and publishing: the workers' threads
 
-    def _work(self) -> None:
-        while (job := self._latest.get()) is not None:
-            if not self._process(job):
-                self.statistics.drop("failed pair")
+    def _work(self, fuser: Fuser) -> None:
+        while True:
+            with self._turns.taking:
+                job = self._latest.get()
+                if job is None:
+                    return
+                turn, started = self._turns.take(), time.monotonic()
+                taken = self._stage(self._take_up, job, started)
+            fused = None if taken is None else self._stage(self._pipeline.fuse, taken.frame, fuser)
+            with self._turns.of(turn):
+                if taken is not None and fused is not None:
+                    self._stage(self._publish, taken, fused, fuser.backend.run_seconds)
 
-    @guarded("frame", lambda _: False)
-    def _process(self, job: Job) -> bool:
-        """Make what somebody listens to, with the settings as they are now; False if it could not be made."""
-        now = time.monotonic()
-        if self._outputs.images_wanted or self._points:
-            if now - self._heard_at > FORGETFUL:
-                self._pipeline.reset()
-                self._outputs.start_anew()
-            self._heard_at = now
-            self._fuse(job, now)
-        else:
-            self.statistics.drop("nobody listens")
-            self._outputs.publish_camera_info(self._header(job))
-        return True
-
-    def _fuse(self, job: Job, started: float) -> None:
-        settings = self.settings
+    def _stage(self, work: Callable[..., T], *args: Any) -> T | None:
+        """One stage of a pair's way; None where it ends there, and the cause is counted."""
         try:
-            self._pipeline.use(settings)
-            frame = self._pipeline.fuse(job.infrared, job.visible)
-            self._outputs.publish(
-                frame,
-                self._header(job),
-                encoding=settings["output_encoding"],
-                jpeg_quality=settings["jpeg_quality"],
-                side_by_side=self._pipeline.side_by_side,
-                spots=self._pipeline.spots,
-            )
-            self._answer(frame, job)
+            return work(*args)
         except InputError as error:
             self.statistics.drop("malformed pair")
             self._problems.add("malformed frame", f"malformed frame: {error}")
-            return
-        now = time.monotonic()
-        latency = (self._node.get_clock().now().nanoseconds - job.stamp) / 1e9
-        self.statistics.fused(Fused(latency, job.offset, now - started, self._pipeline.network_seconds), now)
+        except Exception as error:
+            self.statistics.drop("failed pair")
+            self.guard.failed("frame", error)
+        return None
 
-    def _answer(self, frame: FusedFrame, job: Job) -> None:
+    def _take_up(self, job: Job, now: float) -> _Taken | None:
+        """Prepare what somebody listens to, with the settings as they are now."""
+        header = self._header(job)
+        if not (self._outputs.images_wanted or self._points):
+            self.statistics.drop("nobody listens")
+            self._outputs.publish_camera_info(header)
+            return None
+        anew = now - self._heard_at > FORGETFUL
+        if anew:
+            self._pipeline.reset()
+        self._heard_at = now
+        self._pipeline.use(self.settings)
+        return _Taken(job, header, now, anew, self._pipeline.prepare(job.infrared, job.visible))
+
+    def _publish(self, taken: _Taken, frame: FusedFrame, network_seconds: float) -> None:
+        if taken.anew:
+            self._outputs.start_anew()
+        self._outputs.publish(frame, taken.header, side_by_side=self._pipeline.side_by_side, spots=self._pipeline.spots)
         while self._points:
             point = self._points.popleft()
             try:
-                self._outputs.publish_temperature(self._pipeline.celsius(frame, point.x, point.y), self._header(job))
+                self._outputs.publish_temperature(self._pipeline.celsius(frame, point.x, point.y), taken.header)
             except InputError as error:
                 self._problems.add("probe", f"no temperature of a point: {error}")
+        now, job = time.monotonic(), taken.job
+        latency = (self._node.get_clock().now().nanoseconds - job.stamp) / 1e9
+        self.statistics.fused(Fused(latency, job.offset, now - taken.started, network_seconds), now)
 
     def _header(self, job: Job) -> Header:
         """The visible header; where infrared goes on alone, its time in the visible's frame."""

@@ -28,7 +28,7 @@ PARAMETERS = (
         live=False,
     ),
     Parameter("model", "", "ONNX file of a student; empty: the shipped one.", live=False),
-    Parameter("threads", 0, "CPU threads of the network; 0: the runtime chooses.", (0, 256), live=False),
+    Parameter("threads", 0, "CPU threads for fusing; 0: one a core. Two frames share them.", (0, 256), live=False),
     Parameter(
         "engine.precision",
         "fp16",

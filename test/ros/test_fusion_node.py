@@ -5,7 +5,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -225,9 +228,9 @@ def test_a_slow_network_drops_old_pairs_and_latency_stays_flat(graph, monkeypatc
     pipeline = rig.fusion.session.pipeline
     fast = pipeline.fuse
 
-    def slow(*pair):
-        time.sleep(0.1)
-        return fast(*pair)
+    def slow(*frame):
+        time.sleep(0.2)
+        return fast(*frame)
 
     monkeypatch.setattr(pipeline, "fuse", slow)
     latencies = []
@@ -244,6 +247,26 @@ def test_a_slow_network_drops_old_pairs_and_latency_stays_flat(graph, monkeypatc
     assert len(latencies) >= 10
     assert np.median(latencies[-5:]) < 0.5
     assert rig.fusion.session.stream.dropped["pair replaced by a newer one"] >= 20
+
+
+def test_frames_are_fused_beside_each_other_and_published_in_order(graph, monkeypatch):
+    rig = Rig(graph, threads=2)
+    pipeline = rig.fusion.session.pipeline
+    fuse, together, waited = pipeline.fuse, threading.Barrier(2), Counter()
+
+    def first_of_two_waits(frame, fuser):
+        with suppress(threading.BrokenBarrierError):  # two threads are here at the same time
+            waited[together.wait(5)] += 1
+        fused = fuse(frame, fuser)
+        if fuser is pipeline.fusers[0]:
+            time.sleep(0.05)  # the other one, earlier or later in the order, has long been done
+        return fused
+
+    rig.until_fused(pair_of(*scene()))
+    monkeypatch.setattr(pipeline, "fuse", first_of_two_waits)
+    rig.until_fused(pair_of(*scene()), count=12)
+    stamps = [Time.from_msg(message.header.stamp).nanoseconds for message in rig.fused]
+    assert len(waited) == 2 and stamps == sorted(set(stamps))
 
 
 def test_lifecycle_transitions_by_service(graph):

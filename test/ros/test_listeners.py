@@ -23,13 +23,13 @@ class UnheardRig(Rig):
         assert wait_for(lambda: not self.fusion.session.outputs.images_wanted)
         self.converted = 0
         pipeline = self.fusion.session.pipeline
-        fuse = pipeline.fuse
+        prepare = pipeline.prepare
 
         def counted(*pair):
             self.converted += 1
-            return fuse(*pair)
+            return prepare(*pair)
 
-        pipeline.fuse = counted
+        pipeline.prepare = counted
 
     def pairs(self) -> int:
         return self.fusion.session.stream.supervisor.pairs.pairs
