@@ -57,8 +57,6 @@ def write_variants(
     """
     import onnx
 
-    from ivif_core.training.networks.eight_bit import FromColour, FromGrey, ToColour, ToGrey
-
     unknown = set(variants) - set(VARIANTS)
     if unknown:
         raise ConfigError(f"variants: {', '.join(sorted(unknown))} not known; choose from {', '.join(VARIANTS)}")
@@ -71,6 +69,9 @@ def write_variants(
     made = {variant: make_folder(folder) / f"{model.stem}_{variant}.onnx" for variant in variants}
     for file in made.values():
         check_model_target(file, [model])
+
+    from ivif_core.training.networks.eight_bit import FromColour, FromGrey, ToColour, ToGrey  # torch takes seconds
+
     for variant in variants:
         if variant == "bgr":
             whole = _between(original, FromColour(), ToColour(), ("visible_y", "bgr"))
