@@ -87,7 +87,7 @@ def test_all_other_topics_are_kept_bit_equal(tmp_path, parameters, mcap):
 
 @storages
 def test_a_bag_cut_at_seventy_percent_is_fused_as_far_as_it_goes(tmp_path, parameters, mcap):
-    pairs = frames(60, (640, 480))
+    pairs = frames(60, (320, 240))
     record(tmp_path / "in", pairs, mcap=mcap)
     whole = fuse(tmp_path / "in", tmp_path / "whole", parameters)
     cut(tmp_path / "in")

@@ -196,7 +196,7 @@ def test_over_ray_a_killed_worker_and_bad_bags_stop_nothing(tmp_path):
 def test_a_signal_to_the_process_group_ends_it_as_one_to_the_process(tmp_path):
     """As a terminal that is closed sends it: Ray's servers must not die before their driver has tidied up."""
     pytest.importorskip("ray", reason="Ray is not installed")
-    make_folder(tmp_path / "pairs", 200)
+    make_folder(tmp_path / "pairs", 20)
     command = [sys.executable, "-c", COMMAND, "fuse-many", str(tmp_path / "pairs"), "-o", str(tmp_path / "out")]
     running = subprocess.Popen([*command, "--workers", "1"], stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
