@@ -66,12 +66,12 @@ def write_variants(
         raise ModelError(f"cannot read {model}: {error}") from error
     if any(v.type.tensor_type.elem_type != _FLOAT for v in original.graph.input if v.name != "aim"):
         raise ModelError(f"{model} has no float32 images; give the float32 file, from which the others are made")
-    made = {variant: make_folder(folder) / f"{model.stem}_{variant}.onnx" for variant in variants}
-    for file in made.values():
-        check_model_target(file, [model])
 
     from ivif_core.training.networks.eight_bit import FromColour, FromGrey, ToColour, ToGrey  # torch takes seconds
 
+    made = {variant: make_folder(folder) / f"{model.stem}_{variant}.onnx" for variant in variants}
+    for file in made.values():
+        check_model_target(file, [model])
     for variant in variants:
         if variant == "bgr":
             whole = _between(original, FromColour(), ToColour(), ("visible_y", "bgr"))

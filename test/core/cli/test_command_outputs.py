@@ -130,13 +130,6 @@ def test_a_picture_that_the_user_did_not_name_is_not_replaced(here, capsys):
         Path("rig.yaml").unlink()
 
 
-@pytest.mark.parametrize("name", ["model_fp16.onnx", "model_bgr.onnx"])
-def test_export_keeps_what_is_no_model_of_ivif(here, capsys, name):
-    Path(name).write_text("mine")
-    assert main(["export", "model.onnx", "--variants", "fp16", "bgr"]) == 2
-    assert name in capsys.readouterr().err and Path(name).read_text() == "mine"
-
-
 def test_a_bag_of_ours_is_replaced_and_one_with_notes_in_it_is_not(here, capsys):
     assert main([*BAG, "out", *TOPICS]) == 0
     assert json.loads(Path("out", MARK).read_text())["made_by"] == "ivif bag"
