@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ RUNTIMES = {
 MODULES = sorted(path for part in ("ivif_core", "ivif_ros") for path in (ROOT / part).rglob("*.py"))
 
 
+@functools.cache
 def imported(path: Path) -> set[str]:
     """Absolute names of the modules that a file imports, at its top or inside of functions."""
     names = set()

@@ -57,8 +57,6 @@ def write_variants(
     """
     import onnx
 
-    from ivif_core.training.networks.eight_bit import FromColour, FromGrey, ToColour, ToGrey
-
     unknown = set(variants) - set(VARIANTS)
     if unknown:
         raise ConfigError(f"variants: {', '.join(sorted(unknown))} not known; choose from {', '.join(VARIANTS)}")
@@ -68,6 +66,9 @@ def write_variants(
         raise ModelError(f"cannot read {model}: {error}") from error
     if any(v.type.tensor_type.elem_type != _FLOAT for v in original.graph.input if v.name != "aim"):
         raise ModelError(f"{model} has no float32 images; give the float32 file, from which the others are made")
+
+    from ivif_core.training.networks.eight_bit import FromColour, FromGrey, ToColour, ToGrey  # torch takes seconds
+
     made = {variant: make_folder(folder) / f"{model.stem}_{variant}.onnx" for variant in variants}
     for file in made.values():
         check_model_target(file, [model])

@@ -41,8 +41,9 @@ def make_tensorrt(
 
     class Module(ModuleType):
         def live(self) -> dict[str, int]:
-            """Objects that still exist, by class, after a garbage collection."""
-            gc.collect()
+            """Objects that still exist, by class, after a garbage collection (slow, so only where there are any)."""
+            if names.alive:
+                gc.collect()
             counts: dict[str, int] = {}
             for thing in names.alive:
                 counts[type(thing).__name__] = counts.get(type(thing).__name__, 0) + 1

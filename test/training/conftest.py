@@ -31,6 +31,15 @@ TINY = {
 }
 
 
+@pytest.fixture
+def unexported(monkeypatch):
+    """Without the export, which takes longer than these runs and has tests of its own."""
+    from ivif_core.training import language_student, teach_student
+
+    for module in (language_student, teach_student):
+        monkeypatch.setattr(module, "export_checkpoint", lambda *_: [])
+
+
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory):
     """Pairs, a tiny CLIP with random weights, and a recipe that uses them."""

@@ -83,6 +83,8 @@ def journey(workshop, tmp_path_factory) -> Journey:
         "width=64",
         'recorded=""',
         "channels=8",
+        "dilations=[1]",
+        "wide_dilations=[1]",
         "wide_channels=8",
         "accelerator=cpu",
         "validation_share=0.0",

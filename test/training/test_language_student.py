@@ -13,7 +13,7 @@ import torch
 
 from ivif_core.cli.main import main as ivif
 from ivif_core.errors import ConfigError, ModelError
-from ivif_core.training import language_student, teach_student
+from ivif_core.training import language_student
 from ivif_core.training.checkpoint import load_checkpoint
 from ivif_core.training.data.pairs import FolderPairs
 from ivif_core.training.language_student import guards_of, load_student_recipe, teach_by_recipe
@@ -63,13 +63,6 @@ def folder(workshop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.nn.init.normal_(student.maps.head.weight, std=0.02)
     torch.save({"kind": "student", "step": 1, "recipe": SHAPE, "model": student.state_dict()}, folder / "start.pt")
     return folder
-
-
-@pytest.fixture
-def unexported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the export, which takes longer than these runs and has tests of its own."""
-    for module in (language_student, teach_student):
-        monkeypatch.setattr(module, "export_checkpoint", lambda *_: [])
 
 
 def distil(folder: Path, output: Path, *overrides: str, recipe: str = "said.yaml") -> LearnedStudent:

@@ -27,6 +27,7 @@ from ivif_core.training.teach_student import (
     window,
 )
 
+pytestmark = pytest.mark.usefixtures("unexported")
 SMALL = {"channels": 8, "dilations": (1,), "wide_channels": 8, "wide_dilations": (1,)}
 TEACHERS = {"flat_visible": lambda i, v: 64 + 0.5 * v, "inverted_thermal": lambda i, v: 255.0 - i}
 

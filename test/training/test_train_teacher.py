@@ -6,10 +6,9 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
-from pathlib import Path
+from multiprocessing import get_context
 
 import pytest
 import torch
@@ -18,8 +17,6 @@ from ivif_core.cli.main import main
 from ivif_core.training.checkpoint import load_checkpoint
 from ivif_core.training.run import CHECKPOINT
 from ivif_core.training.taught_pairs import load_teacher
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def train(workshop, output, *overrides):
@@ -34,29 +31,29 @@ def whole(workshop, tmp_path_factory):
     return output, train(workshop, output)
 
 
-def command(workshop, output, *launcher):
-    script = workshop / "ivif.py"
-    script.write_text("import sys\nfrom ivif_core.cli.main import main\nsys.exit(main(sys.argv[1:]))\n")
-    return [*launcher, str(script), "train", str(workshop / "recipe.yaml"), f"output={output}"]
+def start(workshop, output, *overrides, **environment):
+    """`ivif train` in a process of its own: forked, since loading torch takes longer than these runs."""
 
+    def run():
+        os.environ.update(environment)
+        sys.exit(main(["train", str(workshop / "recipe.yaml"), f"output={output}", *overrides]))
 
-def environment():
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    process = get_context("fork").Process(target=run)
+    process.start()
+    return process
 
 
 def test_killed_and_resumed_is_bit_equal(workshop, whole, tmp_path):
     """A process of its own is killed without warning, behind its first checkpoint and wherever it happens to be."""
-    process = subprocess.Popen(
-        [*command(workshop, tmp_path, sys.executable), "steps=100000"], env=environment(), stderr=subprocess.DEVNULL
-    )
+    process = start(workshop, tmp_path, "steps=100000")
     try:
         deadline = time.monotonic() + 200
-        while not (tmp_path / CHECKPOINT).exists() and process.poll() is None and time.monotonic() < deadline:
+        while not (tmp_path / CHECKPOINT).exists() and process.is_alive() and time.monotonic() < deadline:
             time.sleep(0.02)
     finally:
         process.kill()
-        process.wait()
-    assert process.returncode == -signal.SIGKILL
+        process.join()
+    assert process.exitcode == -signal.SIGKILL
     reached = load_checkpoint(tmp_path / CHECKPOINT, "teacher")["step"]
     expected = whole[1] if reached < 6 else train(workshop, tmp_path / "longer", f"steps={reached + 2}")
     resumed = train(workshop, tmp_path, f"steps={max(6, reached + 2) if reached >= 6 else 6}")
@@ -72,16 +69,15 @@ def test_two_processes_equal_one(workshop, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    place = ["--master-addr=127.0.0.1", f"--master-port={port}"]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", *place]
-    done = subprocess.run(
-        [*command(workshop, tmp_path / "two", *launcher), "devices=2", "strategy=ddp", "steps=1"],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    torchrun = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        start(workshop, tmp_path / "two", "devices=2", "strategy=ddp", "steps=1", **torchrun, **which)
+        for which in ({"RANK": rank, "LOCAL_RANK": rank, "TORCHELASTIC_RUN_ID": "one"} for rank in "01")
+    ]
+    for process in processes:
+        process.join(100)
+        process.kill()
+    assert [process.exitcode for process in processes] == [0, 0]
     found = load_checkpoint(tmp_path / "two" / CHECKPOINT, "teacher")["optimizer"]["state"]
     expected = train(workshop, tmp_path / "one", "steps=1")["optimizer"]["state"]
     assert json.loads((tmp_path / "two/run.json").read_text())["processes"] == 2

@@ -147,6 +147,16 @@ def family(tmp_path_factory):
     return source, write_variants(folder / "small.onnx", folder, VARIANTS, pairs), pairs
 
 
+def test_the_real_parser_takes_every_variant(family) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="pip install tensorrt-rtx-cu12 (x86-64)")
+    from test.core.backends.tensorrt.test_real_library import parsed
+
+    for file in family[1].values():
+        _, network, errors, _kept = parsed(file.read_bytes())
+        names = {network.get_input(index).name for index in range(network.num_inputs)}
+        assert errors == [] and names == {value.name for value in onnx.load(file).graph.input}, file.name
+
+
 def test_variants_agree_with_float32(family) -> None:
     source, made, pairs = family
     results = compare(source, {name: (file, "onnxruntime") for name, file in made.items()}, pairs, figures=False)
@@ -249,6 +259,15 @@ def test_what_cannot_be_exported_is_said(family, tmp_path) -> None:
     with pytest.raises(ConfigError, match="pairs to calibrate on"):
         write_variants(source, tmp_path, ["int8"])
     assert sorted(file.name for file in tmp_path.iterdir()) == ["n.onnx", "text.onnx"]
+
+
+@pytest.mark.parametrize("name", ["n_fp16.onnx", "n_bgr.onnx"])
+def test_what_is_no_model_of_ivif_is_kept(tmp_path, capsys, name) -> None:
+    model, other = network(tmp_path / "n.onnx"), tmp_path / name
+    other.write_text("mine")
+    assert main(["export", model, "--variants", "fp16", "bgr"]) == 2
+    assert name in capsys.readouterr().err and other.read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_command_writes_and_compares(tmp_path, capsys) -> None:

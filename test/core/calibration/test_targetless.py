@@ -37,8 +37,8 @@ def rig(angle, scale, move_x, move_y):
 
 @pytest.mark.parametrize("truth", [rig(3, 1.3, 25, -14), rig(-4, 1.7, -30, 10)])
 def test_known_rig_is_found(rng, truth):
-    pairs = [pair(rng, truth) for _ in range(3)]
-    found = calibrate(pairs, scales=(0.5, 1.0))
+    pairs = [pair(rng, truth) for _ in range(2)]
+    found = calibrate(pairs, scales=(0.55, 0.95))
     grid = np.stack(np.meshgrid(np.linspace(0, 319, 7), np.linspace(0, 255, 7)), axis=-1).reshape(-1, 2)
     error = np.hypot(*(transform(found.matrix, grid) - transform(truth, grid)).T)
     assert np.median(error) < 1.0 and error.max() < 2.5

@@ -17,6 +17,6 @@ def full_disk(code: str, room: int, folder: Path, *arguments: object) -> subproc
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_all_other_topics_are_kept_bit_equal(tmp_path, parameters, mcap):
 
 @storages
 def test_a_bag_cut_at_seventy_percent_is_fused_as_far_as_it_goes(tmp_path, parameters, mcap):
-    pairs = frames(60, (640, 480))
+    pairs = frames(60, (320, 240))
     record(tmp_path / "in", pairs, mcap=mcap)
     whole = fuse(tmp_path / "in", tmp_path / "whole", parameters)
     cut(tmp_path / "in")
@@ -98,14 +99,22 @@ def test_a_bag_cut_at_seventy_percent_is_fused_as_far_as_it_goes(tmp_path, param
     assert len(after[IMU]) >= 3 * result.fused - 3
 
 
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "zstd"])
+def whole(request, tmp_path_factory, parameters):
+    """A bag of thirty pairs, whether it is compressed, and what is fused of it."""
+    folder = tmp_path_factory.mktemp("whole")
+    record(folder / "in", frames(30, (320, 240)), zstd=request.param)
+    fuse(folder / "in", folder / "out", parameters)
+    return folder / "in", request.param, read_all(folder / "out")[FUSED_TOPIC]
+
+
 @pytest.mark.parametrize("share", [0.3, 0.55, 0.7, 0.9, 0.99])
-@pytest.mark.parametrize("zstd", [False, True], ids=["plain", "zstd"])
-def test_wherever_a_bag_is_cut_what_came_before_is_fused(tmp_path, parameters, share, zstd):
-    record(tmp_path / "in", frames(30, (320, 240)), zstd=zstd)
-    fuse(tmp_path / "in", tmp_path / "whole", parameters)
+def test_wherever_a_bag_is_cut_what_came_before_is_fused(tmp_path, parameters, share, whole):
+    source, zstd, before = whole
+    shutil.copytree(source, tmp_path / "in")
     cut(tmp_path / "in", share)
     result = fuse(tmp_path / "in", tmp_path / "out", parameters)
-    before, after = read_all(tmp_path / "whole")[FUSED_TOPIC], read_all(tmp_path / "out")[FUSED_TOPIC]
+    after = read_all(tmp_path / "out")[FUSED_TOPIC]
     assert after == before[: result.fused] and result.fused >= int(30 * share) - (10 if zstd else 3)
 
 

@@ -177,4 +177,3 @@ def test_ctrl_c_at_any_moment_leaves_no_thread_behind():
         for thread in left:
             thread.join(10)
         assert not any(thread.is_alive() for thread in left)
-    gc.unfreeze()
