@@ -205,7 +205,7 @@ class Stream:
     def _work(self, fuser: Fuser) -> None:
         while True:
             with self._turns.taking:
-                job = self._latest.get()
+                job = self._latest.get(self._turns.is_idle)
                 if job is None:
                     return
                 turn, started = self._turns.take(), time.monotonic()

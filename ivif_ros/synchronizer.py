@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -107,7 +107,7 @@ class Latest(Generic[T]):
     """A place for the newest items between two threads, which holds what a burst brings and lets nothing queue up.
 
     Items come out in order while they fit. Where one more comes than fits, the other side is too slow: from then on
-    only the newest comes out, until it has caught up and had to wait.
+    only the newest comes out, until it has caught up: one comes while none waits and none is in work.
 
     Attributes:
         replaced: how many items were never fetched.
@@ -132,12 +132,17 @@ class Latest(Generic[T]):
             self._items.append(item)
             self._changed.notify()
 
-    def get(self) -> T | None:
-        """Wait for an item and take it; None once `close` was called."""
+    def get(self, is_idle: Callable[[], bool] = lambda: True) -> T | None:
+        """Wait for an item and take it; None once `close` was called.
+
+        Args:
+            is_idle: whether none of those that were taken is still in work.
+        """
         with self._changed:
-            if not self._items:
-                self._behind = False
+            had_to_wait = not self._items
             self._changed.wait_for(lambda: self._items or self._closed)
+            if had_to_wait and is_idle():
+                self._behind = False
             if self._closed:
                 return None
             if self._behind:

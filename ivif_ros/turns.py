@@ -19,6 +19,10 @@ class Turns:
         self._changed = threading.Condition()
         self._taken = self._handed_over = 0
 
+    def is_idle(self) -> bool:
+        """Whether all that was taken up has been handed over."""
+        return self._taken == self._handed_over
+
     def take(self) -> int:
         """The next number; call it while `taking` is held. All later ones wait until whoever took it has left `of`."""
         self._taken += 1

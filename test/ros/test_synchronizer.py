@@ -100,6 +100,19 @@ def test_latest_gives_the_newest_to_a_side_that_is_too_slow_until_that_had_to_wa
     assert latest.get() == 7
 
 
+def test_several_that_take_have_caught_up_when_one_waits_and_none_works():
+    latest: Latest[int] = Latest(2)
+    for number in range(3):
+        latest.put(number)
+    assert latest.get() == 2
+    for first, is_idle, then in ((3, False, 5), (6, True, 7)):
+        threading.Timer(0.05, latest.put, (first,)).start()
+        assert latest.get(lambda is_idle=is_idle: is_idle) == first  # it had to wait
+        latest.put(first + 1)
+        latest.put(first + 2)
+        assert latest.get() == then
+
+
 @pytest.mark.parametrize("service", [1.05, 1.5, 3.0, 10.0])
 def test_items_are_fresh_however_slow_the_other_side_is(service):
     """Simulated: one item each tick, the other side takes `service` ticks for one."""

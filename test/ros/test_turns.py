@@ -41,5 +41,7 @@ def test_a_turn_that_fails_is_over():
     first, second = turns.take(), turns.take()
     with pytest.raises(ZeroDivisionError), turns.of(first):
         1 / 0  # noqa: B018
+    assert not turns.is_idle()
     with turns.of(second):
         pass
+    assert turns.is_idle()
