@@ -203,17 +203,22 @@ class Stream:
     # Fusing and publishing: the workers' threads
 
     def _work(self, fuser: Fuser) -> None:
-        while True:
-            with self._turns.taking:
-                job = self._latest.get(self._turns.is_idle)
-                if job is None:
-                    return
-                turn, started = self._turns.take(), time.monotonic()
-                taken = self._stage(self._take_up, job, started)
-            fused = None if taken is None else self._stage(self._pipeline.fuse, taken.frame, fuser)
-            with self._turns.of(turn):
-                if taken is not None and fused is not None:
-                    self._stage(self._publish, taken, fused, fuser.backend.run_seconds)
+        while self._process_next(fuser):
+            pass
+
+    def _process_next(self, fuser: Fuser) -> bool:
+        """Wait for a pair, and make of it what is wanted; False once the stream is closed."""
+        with self._turns.taking:
+            job = self._latest.get(self._turns.is_idle)
+            if job is None:
+                return False
+            turn, started = self._turns.take(), time.monotonic()
+            taken = self._stage(self._take_up, job, started)
+        fused = None if taken is None else self._stage(self._pipeline.fuse, taken.frame, fuser)
+        with self._turns.of(turn):
+            if taken is not None and fused is not None:
+                self._stage(self._publish, taken, fused, fuser.backend.run_seconds)
+        return True
 
     def _stage(self, work: Callable[..., T], *args: Any) -> T | None:
         """One stage of a pair's way; None where it ends there, and the cause is counted."""
