@@ -27,7 +27,7 @@ DEFAULT_VIVIDNESS = 0.0
 """Where a stock detector finds most in fused images (docs/student.md)."""
 
 _MOST_WORKERS = 4
-"""Each holds the network's memory once more; one thread that decodes hardly feeds more."""
+"""For recordings: each holds the network's memory once more; one thread that decodes hardly feeds more."""
 
 
 @dataclass(frozen=True)
@@ -187,44 +187,39 @@ class Fuser:
         fused = self.backend.infer(registered, cv2.cvtColor(visible_y, cv2.COLOR_GRAY2BGR), self.vividness, self.aim)
         return np.ascontiguousarray(fused[:, :, 0])
 
-    def twin(self, threads: int | None = None) -> Fuser:
-        """Another one of the same model and settings, which fuses at the same time as this one.
+    @contextmanager
+    def workers(self, most: int = _MOST_WORKERS) -> Iterator[list[Fuser]]:
+        """Fusers that share this one's threads and fuse a pair each at the same time.
 
-        `scaling` is shared and follows the frames, so give it intensity, or pairs that this one prepared.
+        More pairs a second, each of them later. Backends that gain nothing by it give this fuser alone. `scaling` is
+        shared and follows the frames, so give the workers intensity, or pairs that this one prepared.
 
         Args:
-            threads: as of `__init__`.
-        """
-        return Fuser(
-            self.model,
-            self.backend.name,
-            vividness=self.vividness,
-            aim=self.aim,
-            colour=self.colour,
-            warm=self.warm,
-            scaling=self.scaling,
-            registration=copy.copy(self.registration),  # it keeps tables of the last sizes
-            threads=threads,
-        )
-
-    @property
-    def gains_by_twins(self) -> bool:
-        """Whether several fuse more pairs a second than one: on a CPU."""
-        return self.backend.name in backends.ON_CPU
-
-    @contextmanager
-    def workers(self) -> Iterator[list[Fuser]]:
-        """Fusers that share this one's threads and fuse a pair each at the same time, for recordings.
-
-        More pairs a second, each of them later. Backends that gain nothing by it give this fuser alone.
+            most: of them.
         """
         threads = self.backend.threads or len(os.sched_getaffinity(0))
-        count = min(threads, _MOST_WORKERS) if self.gains_by_twins else 1
+        count = min(threads, most) if self.backend.name in backends.ON_CPU else 1
         if count == 1:
             yield [self]
             return
         with ExitStack() as stack:
-            yield [stack.enter_context(self.twin(threads // count)) for _ in range(count)]
+            fusers = [
+                Fuser(
+                    self.model,
+                    self.backend.name,
+                    vividness=self.vividness,
+                    aim=self.aim,
+                    colour=self.colour,
+                    warm=self.warm,
+                    scaling=self.scaling,
+                    registration=copy.copy(self.registration),  # it keeps tables of the last sizes
+                    threads=threads // count,
+                )
+                for _ in range(count)
+            ]
+            for fuser in fusers:
+                stack.enter_context(fuser)
+            yield fusers
 
     def close(self) -> None:
         """Free the model's memory."""

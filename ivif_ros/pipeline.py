@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from ivif_core.errors import ConfigError, InputError
 from ivif_core.fusion import Fuser, Prepared
-from ivif_core.registration.base import mask_onto_visible
+from ivif_core.registration.base import Registration, mask_onto_visible
 from ivif_core.registration.camera_info import CameraInfos
 from ivif_core.registration.drift import DriftWatch
 from ivif_core.registration.pinhole import Pinhole
@@ -30,7 +29,6 @@ from ivif_ros.pixel_checks import PixelChecks
 DRIFT_INTERVAL = 60
 """Every so many fused frames the registration is checked."""
 
-
 FUSERS = 2
 """Frames that are fused at the same time on a CPU; of more, each would wait for Python's lock and come later."""
 
@@ -40,7 +38,7 @@ class Frame:
     """What is to be fused, or shown alone.
 
     Attributes:
-        settings: that hold for it.
+        settings, registration: that hold for it.
         visible: uint8, as it came, BGR or grey; None: that camera is missing.
         pair: scaled and registered; None: no infrared.
         hot_spots: uint8 H×W, 255 where hot; None: not asked for, or no infrared.
@@ -48,6 +46,7 @@ class Frame:
     """
 
     settings: Settings
+    registration: Registration
     visible: np.ndarray | None
     pair: Prepared | None
     hot_spots: np.ndarray | None
@@ -81,24 +80,24 @@ class Pipeline:
         Raises:
             IvifError: the model or the backend cannot be had.
         """
-        threads = settings["threads"] or len(os.sched_getaffinity(0))
-        count = min(threads, FUSERS)
-        self._fuser = Fuser(
-            settings["model"] or None,
-            settings["backend"],
-            vividness=settings["vividness"],
-            aim=settings["aim"],
-            colour=settings["output.colour"],
-            warm=settings["output.warm"],
-            scaling=settings.scaling(),
-            registration=settings.registration,
-            threads=threads // count,
-            engine=settings.engine(),
-            wait_for_engine=False,
-        )
-        self.fusers = [self._fuser]
-        if self._fuser.gains_by_twins:
-            self.fusers += [self._fuser.twin(threads // count) for _ in range(count - 1)]
+        with ExitStack() as opened:
+            self._fuser = opened.enter_context(
+                Fuser(
+                    settings["model"] or None,
+                    settings["backend"],
+                    vividness=settings["vividness"],
+                    aim=settings["aim"],
+                    colour=settings["output.colour"],
+                    warm=settings["output.warm"],
+                    scaling=settings.scaling(),
+                    registration=settings.registration,
+                    threads=settings["threads"] or None,
+                    engine=settings.engine(),
+                    wait_for_engine=False,
+                )
+            )
+            self.fusers = opened.enter_context(self._fuser.workers(FUSERS))
+            self._opened = opened.pop_all()
         self._settings, self._registration = settings, settings.registration
         self._crops = settings.crops()
         self._start_anew = False
@@ -220,10 +219,11 @@ class Pipeline:
             self._start_anew = False
             self._fuser.scaling.reset()
             self._checks = PixelChecks()
-        registration = self._registration
-        if self._depth is not None and isinstance(registration, (CameraInfos, Pinhole)):
-            self._depth.update(registration)
-        self._fuser.registration = registration.current if isinstance(registration, CameraInfos) else registration
+        chosen = self._registration
+        if self._depth is not None and isinstance(chosen, (CameraInfos, Pinhole)):
+            self._depth.update(chosen)
+        registration = chosen.current if isinstance(chosen, CameraInfos) else chosen
+        self._fuser.registration = registration
         pixels = None if visible is None else visible_pixels(visible, self._maximum_megapixels)
         if pixels is not None:
             pixels = self._crops["visible"].apply(pixels, "RGB")
@@ -231,7 +231,7 @@ class Pipeline:
         if infrared is None:
             if pixels is None:
                 raise InputError("neither a thermal nor an RGB image")
-            return Frame(self._settings, pixels, None, None, pixels.ndim == 2)
+            return Frame(self._settings, registration, pixels, None, None, pixels.ndim == 2)
         counts = self._crops["infrared"].apply(infrared_pixels(infrared, self._maximum_megapixels), "thermal")
         if pixels is not None:
             self._checks.look(infrared, visible, pixels, self._crops["infrared"], self._maximum_megapixels)
@@ -240,8 +240,8 @@ class Pipeline:
         if pixels is not None:
             self._check_drift(pair)
         if self._hot_spots is not None:
-            hot = mask_onto_visible(self._fuser.registration, self._hot_spots(pair.counts), (shape[0], shape[1]))
-        return Frame(self._settings, pixels, pair, hot, len(shape) == 2)
+            hot = mask_onto_visible(registration, self._hot_spots(pair.counts), (shape[0], shape[1]))
+        return Frame(self._settings, registration, pixels, pair, hot, len(shape) == 2)
 
     def fuse(self, frame: Frame, fuser: Fuser) -> FusedFrame:
         """Fuse what `prepare` gave, or show the only image there is.
@@ -282,7 +282,7 @@ class Pipeline:
         if frame.hot_spots is None or frame.pair is None:
             return [], ""
         largest = cv2.dilate(frame.pair.counts.astype(np.float32), np.ones((3, 3), np.uint8))
-        counts = self._registered(largest, frame.pair.visible_y.shape)
+        counts = self._registered(frame, largest, frame.pair.visible_y.shape)
         found, radiometry = find_spots(frame.hot_spots, counts), frame.settings.radiometry()
         if radiometry is None:
             return found, ""
@@ -308,20 +308,19 @@ class Pipeline:
         place = (math.floor(y + 0.5), math.floor(x + 0.5))
         if pair.outside is not None and pair.outside.outside[place]:
             raise InputError(f"the thermal camera does not see ({x:g}, {y:g})")
-        counts = self._registered(pair.counts.astype(np.float32), (height, width))
+        counts = self._registered(frame, pair.counts.astype(np.float32), (height, width))
         celsius = float(radiometry.celsius(float(counts[place])))
         if not math.isfinite(celsius):
             raise InputError(f"the value {counts[place]:g} at ({x:g}, {y:g}) has no temperature by radiometry.planck")
         return celsius
 
-    def _registered(self, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    def _registered(self, frame: Frame, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         with self._preparing:
-            return self._fuser.registration.apply(values, shape)[0]
+            return frame.registration.apply(values, shape)[0]
 
     def close(self) -> None:
         """Free the models."""
-        for fuser in self.fusers:
-            fuser.close()
+        self._opened.close()
 
 
 def as_bgr(image: np.ndarray) -> np.ndarray:

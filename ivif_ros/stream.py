@@ -14,7 +14,7 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from ivif_core.errors import ConfigError, InputError
+from ivif_core.errors import ConfigError, InputError, IvifError
 from ivif_core.fusion import Fuser
 from ivif_core.settings import Settings
 from ivif_core.sync.camera_monitor import fingerprint
@@ -227,6 +227,9 @@ class Stream:
         except InputError as error:
             self.statistics.drop("malformed pair")
             self._problems.add("malformed frame", f"malformed frame: {error}")
+        except IvifError as error:  # it says itself what is wrong, and what to do
+            self.statistics.drop("failed pair")
+            self._problems.add("failed pair", f"a pair cannot be fused: {error}")
         except Exception as error:
             self.statistics.drop("failed pair")
             self.guard.failed("frame", error)

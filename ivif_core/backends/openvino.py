@@ -53,7 +53,7 @@ class OpenVinoRunner(Runner):
 
 
 def import_openvino() -> Any:
-    """The package, without its telemetry, which else writes to the home folder and sends an event while it is imported.
+    """The package, without its telemetry, which would write to the home folder and send an event on import.
 
     Where `openvino_telemetry` is absent, OpenVINO takes a stub of its own; it knows no variable that switches it off.
     """

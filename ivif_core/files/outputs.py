@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import ivif_core
+import ivif_core  # for its version, which is looked up only where it is used
 from ivif_core.errors import IvifError, OutputError
 from ivif_core.files.writing import check_name, exchange, is_there, lock, make_folder, printable, rename_new, sync_tree
 

@@ -37,7 +37,7 @@ def ray_cluster(address: str | None = None, workers: int | None = None) -> Itera
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # else 15: whoever calls this waits for it
-    # Else Abseil's handler of SIGTERM comes first: it aborts the process if that has not ended within 3 s.
+    # Otherwise Abseil's handler of SIGTERM comes first, and aborts the process unless it ends within 3 s.
     os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")
     try:
         with held():  # an exception that is raised while modules are imported can be lost

@@ -249,6 +249,20 @@ def test_a_slow_network_drops_old_pairs_and_latency_stays_flat(graph, monkeypatc
     assert rig.fusion.session.stream.dropped["pair replaced by a newer one"] >= 20
 
 
+def test_a_registration_that_does_not_fit_the_cameras_is_said_with_the_remedy(graph):
+    rig = Rig(graph, registration__mode="none")
+
+    def failed() -> int:
+        rig.send(*pair_of(*scene())(rig.tester.get_clock().now().nanoseconds))
+        return wait_for(lambda: rig.fusion.session.stream.dropped["failed pair"], 1 / 30)
+
+    assert wait_for(failed)
+    rig.status("a pair cannot be fused: registration none: infrared is")
+    assert not rig.fusion.guard.failures
+    assert rig.set(registration__mode="resize")[0].successful
+    rig.until_fused(pair_of(*scene()))
+
+
 def test_frames_are_fused_beside_each_other_and_published_in_order(graph, monkeypatch):
     rig = Rig(graph, threads=2)
     pipeline = rig.fusion.session.pipeline

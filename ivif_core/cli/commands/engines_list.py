@@ -11,7 +11,7 @@ from ivif_core.errors import InputError
 from ivif_core.files.writing import printable
 
 _SHOWN = ("file", "precision", "gpu", "library", "tensorrt", "minimum", "maximum")
-_UNREAD = "damaged, or not to be read; it will be built anew"
+_UNREAD = "damaged or unreadable; it will be built anew"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
         of = ", ".join(f"{name} {_text(entry.of[name])}" for name in _SHOWN if name in entry.of)
         print(f"{entry.key[:12]}  {entry.size / 2**20:8.1f} MiB  used {used}  {of or _UNREAD}")
-    total = sum(entry.size for entry in entries) / 2**20
-    print(f"{len(entries)} engines, {total:.1f} MiB of at most {cache.limit_bytes / 2**20:.0f} MiB in {cache.folder}")
+    total, most = (size / 2**20 for size in (sum(entry.size for entry in entries), cache.limit_bytes))
+    print(f"{len(entries)} engines, {total:.1f} MiB of at most {most:.0f} MiB in {printable(cache.folder)}")
     return 0
 
 

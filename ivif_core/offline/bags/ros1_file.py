@@ -40,7 +40,7 @@ class Ros1File:
                 {place: chunk._replace(decompressor=bounded[chunk.decompressor]) for place, chunk in chunks.items()}
             )
         except Exception as error:  # of a damaged file the library lets through whatever its parsers meet
-            raise InputError(f"{path}: {type(error).__name__}: {error}") from error
+            raise InputError(f"{path} is damaged, or no ROS 1 bag: {str(error) or type(error).__name__}") from error
         self.connections = list(self._reader.connections)
 
     def messages(self, connections: Sequence[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
@@ -52,7 +52,7 @@ class Ros1File:
             except StopIteration:
                 return
             except Exception as error:  # as when opening
-                raise InputError(f"{self._path}: {type(error).__name__}: {error}") from error
+                raise InputError(f"{self._path} is damaged: {str(error) or type(error).__name__}") from error
 
     def close(self) -> None:
         """See `StorageFile`."""
