@@ -221,19 +221,20 @@ class Stream:
         return True
 
     def _stage(self, work: Callable[..., T], *args: Any) -> T | None:
-        """One stage of a pair's way; None where it ends there, and the cause is counted."""
+        """One stage of a pair's way; None where it ends there, and the cause is counted. Never raises."""
         try:
             return work(*args)
-        except InputError as error:
-            self.statistics.drop("malformed pair")
-            self._problems.add("malformed frame", f"malformed frame: {error}")
-        except IvifError as error:  # it says itself what is wrong, and what to do
-            self.statistics.drop("failed pair")
-            self._problems.add("failed pair", f"a pair cannot be fused: {error}")
         except Exception as error:
-            self.statistics.drop("failed pair")
-            self.guard.failed("frame", error)
+            self._tell(error)
         return None
+
+    @guarded("frame")  # the log, too, raises once the context is shut down
+    def _tell(self, error: Exception) -> None:
+        self.statistics.drop("malformed pair" if isinstance(error, InputError) else "failed pair")
+        if not isinstance(error, IvifError):
+            raise error
+        what = "malformed frame" if isinstance(error, InputError) else "a pair cannot be fused"
+        self._problems.add(what, f"{what}: {error}")
 
     def _take_up(self, job: Job, now: float) -> _Taken | None:
         """Prepare what somebody listens to, with the settings as they are now."""

@@ -204,6 +204,22 @@ def test_whatever_a_callback_raises_is_counted_and_the_stream_goes_on(graph):
     rig.until_fused(make_pair, count=2)
 
 
+def test_no_worker_ends_where_the_log_fails(graph, monkeypatch):
+    rig, make_pair = Rig(graph, threads=2), pair_of(*scene())
+    rig.until_fused(make_pair)
+    with monkeypatch.context() as broken:
+        broken.setattr(rig.fusion._problems, "add", lambda *_: 1 / 0)
+
+        def failed() -> int:
+            thermal, rgb = make_pair(rig.tester.get_clock().now().nanoseconds)
+            rgb.data = rgb.data[:-1]
+            rig.send(thermal, rgb)
+            return wait_for(lambda: rig.fusion.guard.failures["frame"] > 4, 1 / 30)
+
+        assert wait_for(failed)
+    rig.until_fused(make_pair, count=4)
+
+
 def test_every_callback_is_guarded(graph):
     rig = Rig(graph, registration__mode="camera_info", registration__depth=True)
     callbacks = [subscription.callback for subscription in rig.fusion.session.stream.inputs]
